@@ -1,0 +1,44 @@
+"""kerasgen: image generators for Keras 3 on TensorFlow.
+
+Public names are imported when first used, so that `import kerasgen` and the command line's
+`--help` don't wait for TensorFlow.
+"""
+
+import importlib
+
+import wrapt
+
+from kerasgen._version import __version__
+from kerasgen.models.registry import model_entries
+
+_SUBMODULES = ("callbacks", "data", "files", "losses", "plots")
+_NAMES = {entry.class_name: entry.module for entry in model_entries().values()} | {
+    "GenerativeModel": "kerasgen.generative_model",
+    "export_for_serving": "kerasgen.export",
+}
+__all__ = ["__version__", *_SUBMODULES, *_NAMES]
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module 'kerasgen' has no attribute {name!r}")
+    from kerasgen.backend import require_tensorflow
+
+    require_tensorflow()
+    if name in _SUBMODULES:
+        return importlib.import_module(f"kerasgen.{name}")
+    return getattr(importlib.import_module(_NAMES[name]), name)
+
+
+def __dir__():
+    return __all__
+
+
+def _register_models(keras):
+    """Lets `keras.saving.load_model` know the models, however late Keras is imported."""
+    if keras.backend.backend() == "tensorflow":
+        for entry in model_entries().values():
+            entry.load_class()
+
+
+wrapt.register_post_import_hook(_register_models, "keras")

@@ -1,0 +1,76 @@
+"""`SampleImages`: pictures of what the model makes, epoch by epoch, and their film."""
+
+import pathlib
+
+import keras
+import numpy as np
+
+from kerasgen.plots import write_film, write_grid
+
+FILMS = ("gif", "webp")
+
+
+class SampleImages(keras.callbacks.Callback):
+    """Writes the model's `preview` as PNG files while it trains, and the film of them at the end.
+
+    The preview shows the same latents (or the same examples) each time, so that the files can be
+    compared. Files are `<name>-epoch-0005.png`, `<name>-latest.png` and `<name>.gif`, one set
+    for each picture that the model's preview names.
+
+    Args:
+        directory: str or path. Where the files go; it is made if need be.
+        every: int. Epochs between pictures; the last epoch is always shown. Defaults to 1.
+        batch: a batch of the data to hand to `preview`, for models that show what they make of
+            it. Defaults to None.
+        film: "gif", "webp" (smaller, with all colours) or None. Defaults to "gif".
+        max_frames: int. Frames of the film, spread evenly over the training. Defaults to 100.
+
+    Raises:
+        ValueError: `every` or `max_frames` below 1, or an unknown kind of film.
+
+    Example:
+
+    ```python
+    model.fit(dataset, epochs=60, callbacks=[kerasgen.callbacks.SampleImages("samples")])
+    ```
+    """
+
+    def __init__(self, directory, every=1, batch=None, film="gif", max_frames=100):
+        super().__init__()
+        for name, value in (("every", every), ("max_frames", max_frames)):
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value!r}")
+        if film not in (*FILMS, None):
+            raise ValueError(f"`film` must be one of {FILMS} or None. Received: film={film!r}")
+        self.directory = pathlib.Path(directory)
+        self.every = every
+        self.batch = batch
+        self.film = film
+        self.max_frames = max_frames
+
+    def on_train_begin(self, logs=None):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._frames = {}
+        self._epoch = self._shown = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._write()
+
+    def on_train_end(self, logs=None):
+        if self._epoch is not None and self._shown != self._epoch:
+            self._write()
+        for name, frames in self._frames.items():
+            if self.film:
+                count = min(len(frames), self.max_frames)
+                chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
+                write_film(self.directory / f"{name}.{self.film}", [frames[i] for i in chosen])
+
+    def _write(self):
+        for name, grid in self.model.preview(self.batch).items():
+            path = self.directory / f"{name}-epoch-{self._epoch:04d}.png"
+            write_grid(path, grid)
+            write_grid(self.directory / f"{name}-latest.png", grid)
+            self._frames.setdefault(name, []).append(path)
+        self._shown = self._epoch

@@ -1,0 +1,35 @@
+"""`TimeLimit`: a training that takes so many minutes, however long an epoch is."""
+
+import time
+
+import keras
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Ends the training after the step during which the time runs out.
+
+    Args:
+        minutes: float. Minutes from the start of `fit`, above 0.
+
+    Raises:
+        ValueError: minutes that aren't positive.
+
+    Example:
+
+    ```python
+    model.fit(dataset, epochs=10**6, callbacks=[kerasgen.callbacks.TimeLimit(minutes=10)])
+    ```
+    """
+
+    def __init__(self, minutes):
+        super().__init__()
+        if not 0 < minutes < float("inf"):
+            raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
+        self.minutes = minutes
+
+    def on_train_begin(self, logs=None):
+        self._end = time.monotonic() + 60 * self.minutes
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() >= self._end:
+            self.model.stop_training = True

@@ -1,0 +1,164 @@
+"""The command line. Parsing needs no TensorFlow; each command imports what it uses."""
+
+import argparse
+import os
+import sys
+
+from kerasgen._version import __version__
+from kerasgen.models.registry import model_entries
+
+SOURCES = "'digits' (embedded), a folder of pictures, or the name of a TFDS data set"
+
+
+def main(argv=None):
+    """Runs the command line.
+
+    Args:
+        argv: list of str or None. Defaults to None: the process's arguments.
+
+    Returns:
+        int. The exit code: 0, 2 for bad input, 130 where Ctrl-C ended the command.
+    """
+    arguments = build_parser().parse_args(argv)
+    if getattr(arguments, "command", None) is None:
+        build_parser().print_help()
+        return 2
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return arguments.command(arguments)
+    except UserError as error:
+        print(f"kerasgen: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("kerasgen: interrupted", file=sys.stderr)
+        return 130
+
+
+class UserError(Exception):
+    """Bad input, told in one line; anything else is a bug and shows its traceback."""
+
+
+def build_parser():
+    """The parser of all commands, an `argparse.ArgumentParser`."""
+    parser = argparse.ArgumentParser(
+        prog="kerasgen", description="Image generators for Keras 3 on TensorFlow."
+    )
+    parser.add_argument("--version", action="version", version=f"kerasgen {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_train(commands)
+    _add_generate(commands)
+    _add_export(commands)
+    return parser
+
+
+def _add_train(commands):
+    models = model_entries()
+    listing = "\n".join(f"  {name:12} {entry.summary}" for name, entry in models.items())
+    train = commands.add_parser(
+        "train",
+        help="train a model on pictures",
+        description="Train a model on pictures and leave a run directory with samples, film, "
+        "model and SavedModel.",
+        epilog=f"models:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("model", choices=models, metavar="MODEL", help=" or ".join(models))
+    train.add_argument("--data", required=True, metavar="SOURCE", help=SOURCES)
+    train.add_argument(
+        "--out", metavar="DIR", help="run directory, new or empty (default: runs/NNNN-MODEL-SOURCE)"
+    )
+    length = train.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, metavar="N", help="passes over the data")
+    length.add_argument("--minutes", type=float, metavar="M", help="minutes of training")
+    train.add_argument(
+        "--image-size",
+        type=_size,
+        metavar="SIZE",
+        help="64 or 48x64 (height x width), in pixels (default: from the pictures)",
+    )
+    train.add_argument("--channels", type=int, metavar="C", help="1 grey, 3 colour, 4 with alpha")
+    train.add_argument("--batch-size", type=int, default=64, metavar="B", help="default: 64")
+    train.add_argument("--split", default="train", help="part of a TFDS data set (default: train)")
+    train.add_argument(
+        "--validation-split", type=float, metavar="F", help="fraction held out and evaluated"
+    )
+    train.add_argument("--labels", action="store_true", help="train on the classes as well")
+    train.add_argument(
+        "--crop",
+        choices=("auto", "center", "random"),
+        default="auto",
+        help="random crops suit few large photographs (default: auto)",
+    )
+    train.add_argument("--flip", action="store_true", help="mirror half of the pictures")
+    train.add_argument("--strict", action="store_true", help="stop at an unreadable picture")
+    train.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
+    train.add_argument("--download", action="store_true", help="let TFDS download the data set")
+    train.add_argument("--seed", type=int, default=0, help="default: 0")
+    train.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="default: float32",
+    )
+    train.add_argument(
+        "--sample-every",
+        type=int,
+        metavar="N",
+        help="epochs between sample pictures (default: so that there are about 50)",
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="any argument of the model or of its compile(); may be repeated",
+    )
+    train.set_defaults(command=_lazily("train"))
+
+
+def _add_generate(commands):
+    generate = commands.add_parser("generate", help="generate pictures with a trained model")
+    generate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    generate.add_argument("--num", type=int, default=64, metavar="N", help="default: 64")
+    generate.add_argument("--seed", type=int, default=0, help="default: 0")
+    generate.add_argument(
+        "--out",
+        default="samples.png",
+        metavar="PATH",
+        help="a .png file for one grid, or a folder for one file a picture (default: samples.png)",
+    )
+    generate.set_defaults(command=_lazily("generate"))
+
+
+def _add_export(commands):
+    export = commands.add_parser("export", help="export a trained model for TF Serving")
+    export.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    export.add_argument(
+        "--out",
+        default="saved_models",
+        metavar="DIR",
+        help="the model goes to DIR/NAME/VERSION (default: saved_models)",
+    )
+    export.add_argument("--name", help="name of the served model (default: the run's)")
+    export.set_defaults(command=_lazily("export"))
+
+
+def _lazily(module):
+    def command(arguments):
+        import importlib
+
+        return importlib.import_module(f"kerasgen.cli.{module}").run(arguments)
+
+    return command
+
+
+def _size(text):
+    sides = text.lower().split("x")
+    try:
+        sides = [int(side) for side in sides]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"expected 64 or 48x64, received {text!r}")
+    return sides[0] if len(sides) == 1 else tuple(sides)

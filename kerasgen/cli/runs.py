@@ -1,0 +1,128 @@
+"""Run directories: made, described and read here."""
+
+import json
+import os
+import pathlib
+import platform
+import re
+
+from kerasgen._version import __version__
+from kerasgen.cli import UserError
+from kerasgen.files import write_beside
+
+MODEL_FILE = "model.keras"
+
+
+def new_run_directory(out, model, source):
+    """Makes the directory of a new run.
+
+    Args:
+        out: str or None. Where the user wants it; None numbers one below `runs/`.
+        model: str. The model's name.
+        source: str. What it is trained on, for the name.
+
+    Returns:
+        `pathlib.Path` of an empty directory.
+
+    Raises:
+        UserError: a path that holds something already, or can't be written.
+    """
+    try:
+        if out is not None:
+            path = pathlib.Path(out).expanduser()
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise UserError(
+                    f"{str(path)!r} holds something already, and a run is never overwritten: "
+                    "give --out another directory, or remove this one."
+                )
+            path.mkdir(parents=True, exist_ok=True)
+            return path
+        word = re.sub(r"[^A-Za-z0-9]+", "-", pathlib.Path(source).name or source).strip("-").lower()
+        runs = pathlib.Path("runs")
+        runs.mkdir(exist_ok=True)
+        taken = [int(p.name[:4]) for p in runs.iterdir() if re.match(r"\d{4}-", p.name)]
+        number = max(taken, default=0) + 1
+        while True:
+            path = runs / f"{number:04d}-{model}-{word or 'data'}"
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:  # another run took the number meanwhile
+                number += 1
+    except OSError as error:
+        raise UserError(f"Can't make the run directory: {error}") from None
+
+
+def write_config(path, arguments, model, dataset):
+    """Writes `config.json`: all settings, versions, and what the data was.
+
+    Args:
+        path: `pathlib.Path` of the run directory.
+        arguments: dict of the command's arguments.
+        model: the compiled `GenerativeModel`.
+        dataset: what `load_images` returned.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    config = {
+        "arguments": arguments,
+        "model": {
+            "class": type(model).__name__,
+            "config": model.get_config(),
+            "compile": model.get_compile_config(),
+        },
+        "data": {
+            "num_images": dataset.num_images,
+            "image_shape": dataset.image_shape,
+            "class_names": dataset.class_names,
+            "fingerprint": dataset.fingerprint,
+        },
+        "versions": {
+            "kerasgen": __version__,
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+        },
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+    }
+    with write_beside(path / "config.json") as part:
+        part.write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+def load_run(run):
+    """Loads the model of a run directory, or a `.keras` file.
+
+    Args:
+        run: str.
+
+    Returns:
+        Tuple of the model and its name, a str.
+
+    Raises:
+        UserError: nothing there, or not a model of the zoo.
+    """
+    import keras
+
+    from kerasgen.backend import require_tensorflow
+
+    path = pathlib.Path(run).expanduser()
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file() or file.suffix != ".keras":
+        raise UserError(
+            f"Expected a run directory with a {MODEL_FILE}, or a .keras file. "
+            + (f"{str(path)!r} has none; did its training end?" if path.is_dir() else "")
+            + f" Received: {run!r}"
+        )
+    require_tensorflow()
+    try:
+        model = keras.saving.load_model(file)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise UserError(f"{str(file)!r} can't be loaded: {str(error)[:500]}") from None
+    import kerasgen
+
+    if not isinstance(model, kerasgen.GenerativeModel):
+        raise UserError(f"{str(file)!r} holds a {type(model).__name__}, not a model of the zoo.")
+    return model, path.resolve().name if path.is_dir() else path.stem

@@ -1,0 +1,234 @@
+"""`kerasgen train`: pictures in, a trained model out, with everything about the run beside it."""
+
+import ast
+import contextlib
+import inspect
+import math
+import pathlib
+import shutil
+import signal
+import sys
+import time
+import warnings
+
+from kerasgen.cli import UserError
+from kerasgen.cli.runs import MODEL_FILE, new_run_directory, write_config
+from kerasgen.models.registry import model_entries
+
+FRAMES = 50
+# What other options already say.
+RESERVED = {"self", "image_shape", "name", "dtype", "seed", "num_classes", "kwargs"}
+
+
+def run(arguments):
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise UserError(f"`--epochs` must be at least 1. Received: {arguments.epochs}")
+    if arguments.sample_every is not None and arguments.sample_every < 1:
+        raise UserError(f"`--sample-every` must be at least 1. Received: {arguments.sample_every}")
+    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
+        raise UserError(f"`--minutes` must be positive. Received: {arguments.minutes}")
+    try:
+        model, dataset, validation = _prepare(arguments)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise UserError(error) from None
+    epochs, every = _duration(arguments, model, len(dataset))
+    directory = new_run_directory(arguments.out, arguments.model, arguments.data)
+    _check_room(directory, model, epochs // every if arguments.minutes is None else FRAMES)
+    return _train(arguments, model, dataset, validation, directory, epochs, every)
+
+
+def _prepare(arguments):
+    """Everything that can fail on bad input: the data, the model and its settings."""
+    model_class = _model_class(arguments.model)
+    settings = _parse_settings(arguments.settings, model_class)
+    import kerasgen
+
+    where = {
+        "source": arguments.data,
+        "validation_split": arguments.validation_split,
+        "data_dir": arguments.data_dir,
+        "download": arguments.download,
+    }
+    found = kerasgen.data.inspect_images(
+        split=arguments.split,
+        image_size=arguments.image_size,
+        channels=arguments.channels,
+        **where,
+    )
+    shape = model_class.check_shape((*found.image_size, found.channels))
+    crop = found.crop if arguments.crop == "auto" else arguments.crop
+    print(f"Data: {found.kind}, {found.num_images} {found.reason}.")
+    print(f"Training on {shape[0]}x{shape[1]} pixels, {shape[2]} channel(s), {crop} crop.")
+    where |= {
+        "image_size": found.image_size,
+        "channels": found.channels,
+        "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
+        "labels": arguments.labels,
+        "crop": crop,
+        "strict": arguments.strict,
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        start = time.monotonic()
+        dataset = kerasgen.data.load_images(
+            split=arguments.split, augment="flip" if arguments.flip else None, **where
+        )
+        validation = None
+        if arguments.validation_split is not None:
+            validation = kerasgen.data.load_images(split="validation", shuffle=False, **where)
+    for warning in caught:
+        print(f"Warning: {warning.message}", file=sys.stderr)
+    print(f"Read {dataset.num_images} pictures in {time.monotonic() - start:.1f} s.")
+
+    classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
+    model = model_class(
+        shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
+    )
+    model.compile(**settings["compile"])
+    return model, dataset, validation
+
+
+def _model_class(name):
+    from kerasgen.backend import require_tensorflow
+
+    require_tensorflow()
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    return model_entries()[name].load_class()
+
+
+def _parse_settings(settings, model_class):
+    """Sorts `name=value` pairs into arguments of the model and of its `compile`."""
+    from kerasgen.data.sources import nearest
+
+    known = {
+        "model": set(inspect.signature(model_class.__init__).parameters) - RESERVED,
+        "compile": set(inspect.signature(model_class.compile).parameters) - RESERVED,
+    }
+    names = sorted(known["model"] | known["compile"])
+    sorted_settings = {"model": {}, "compile": {}}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"`--set` takes NAME=VALUE. Received: {setting!r}")
+        if name not in names:
+            raise ValueError(
+                f"{model_class.__name__} has no setting {name!r}.{nearest(name, names)} "
+                f"There are: {', '.join(names)}."
+            )
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        sorted_settings["model" if name in known["model"] else "compile"][name] = value
+    return sorted_settings
+
+
+def _duration(arguments, model, steps_per_epoch):
+    """Epochs to train, and epochs between samples."""
+    epochs = arguments.epochs
+    if arguments.minutes is not None:
+        epochs = 10**6
+        print(f"Training for {arguments.minutes:g} minutes, {steps_per_epoch} steps an epoch.")
+    elif epochs is None:
+        epochs = math.ceil(model.default_steps / steps_per_epoch)
+        print(
+            f"Training for {epochs} epochs of {steps_per_epoch} steps, which makes about "
+            f"{model.default_steps} steps; --epochs or --minutes asks for another length."
+        )
+    else:
+        print(f"Training for {epochs} epochs of {steps_per_epoch} steps.")
+    if arguments.sample_every is not None:
+        return epochs, arguments.sample_every
+    return epochs, 1 if arguments.minutes is not None else math.ceil(epochs / FRAMES)
+
+
+def _check_room(directory, model, pictures):
+    """Stops before hours of work that could not be saved."""
+    weights = sum(4 * math.prod(variable.shape) for variable in model.variables)
+    preview = 64 * 4 * math.prod(model.image_shape)
+    # model.keras holds two moments beside the weights, twice while it is replaced; the
+    # SavedModel; the pictures, twice for the film.
+    needed = 8 * weights + 2 * pictures * preview + 16 * 2**20
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+        raise UserError(
+            f"The disk of {str(directory)!r} has {free / 2**20:.0f} MB free, and this run may "
+            f"need {needed / 2**20:.0f} MB: free some, or give --out another place."
+        )
+
+
+def _train(arguments, model, dataset, validation, directory, epochs, every):
+    import keras
+
+    import kerasgen
+
+    facts = {name: value for name, value in vars(arguments).items() if name != "command"}
+    callbacks = [
+        keras.callbacks.CSVLogger(directory / "history.csv"),
+        kerasgen.callbacks.SampleImages(directory / "samples", every=every),
+    ]
+    if arguments.minutes is not None:
+        callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
+    print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
+    start = time.monotonic()
+    try:
+        write_config(directory, facts, model, dataset)
+        with _interruptible(callbacks) as interruption:
+            model.fit(
+                dataset,
+                epochs=epochs,
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=1 if sys.stdout.isatty() else 2,
+                shuffle=False,
+            )
+            seconds = time.monotonic() - start
+            model_file = directory / MODEL_FILE
+            with kerasgen.files.write_beside(model_file) as part:
+                model.save(part)
+            saved_model = kerasgen.export_for_serving(model, directory / "saved_model")
+    except OSError as error:
+        raise UserError(
+            f"{error}. The run ended; whole files written before remain in {str(directory)!r}."
+        ) from None
+    samples = directory / "samples"
+    print(f"Trained {model.step.numpy()} steps in {seconds / 60:.1f} minutes.")
+    for label, path in (
+        ("Samples", next(samples.glob("*-latest.png"), samples)),
+        ("Film", next(samples.glob("*.gif"), samples)),
+        ("Model", model_file),
+        ("SavedModel", saved_model),
+    ):
+        print(f"{label + ':':12}{pathlib.Path(path)}")
+    return 130 if interruption["count"] else 0
+
+
+@contextlib.contextmanager
+def _interruptible(callbacks):
+    """Turns a first Ctrl-C into a clean end of `fit`; a second one is immediate."""
+    import keras
+
+    state = {"count": 0}
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if state["count"]:
+                self.model.stop_training = True
+
+    def on_signal(number, frame):
+        state["count"] += 1
+        if state["count"] > 1:
+            raise KeyboardInterrupt
+        print("\nStopping after this step and saving; Ctrl-C again stops at once.", flush=True)
+
+    callbacks.append(Stop())
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield state
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,462 @@
+"""`load_images`: pictures from anywhere to batches that a model trains on."""
+
+import dataclasses
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from kerasgen.data.pictures import MODES, picture_shape
+from kerasgen.data.sources import nearest, open_source
+from kerasgen.data.store import build_store
+from kerasgen.pixels import to_float, to_uint8
+from kerasgen.plots import grid_figure
+
+RANDOM_CROP_COVER = 2.0  # photographs are kept at up to twice the crop's size
+SMALL_EPOCH = 2000  # pictures an epoch has at least where random crops make many out of few
+AUGMENTATIONS = ("flip", "flip_vertical")
+FEW_PICTURES = 500
+_NATIVE_SIDES = range(16, 129)
+
+
+def load_images(
+    source,
+    split="train",
+    image_size=None,
+    channels=None,
+    batch_size=64,
+    shuffle=True,
+    seed=0,
+    labels=False,
+    augment=None,
+    validation_split=None,
+    *,
+    crop="center",
+    crops_per_image=None,
+    value_range=None,
+    drop_remainder=None,
+    strict=False,
+    cache="auto",
+    data_dir=None,
+    download=False,
+):
+    """Loads pictures as a `tf.data.Dataset` of batches, float32 in [-1, 1], channels last.
+
+    Every picture is decoded once, in parallel, and kept decoded (in memory, or in a file where
+    it would not fit), so that errors show before training and later epochs cost next to nothing.
+    The order of epoch `e` is a pure function of `seed` and `e`.
+
+    Args:
+        source: where the pictures come from. One of
+            - `"digits"`: 1,797 handwritten digits of 8x8 pixels that scikit-learn carries;
+            - a folder of JPEG, PNG, WebP, BMP or GIF files: flat, or one folder a class, or
+              TFDS's `ImageFolder` layout (`root/split/class/picture`);
+            - the name of a TFDS data set that is prepared on this machine;
+            - an array `(N, H, W, C)` or `(N, H, W)`, uint8, or floating point with
+              `value_range`; or a tuple of such an array and integer labels `(N,)`;
+            - a finite `tf.data.Dataset` of pictures or batches, alone or with labels.
+        split: str. Part of the source: "train", "validation" (with `validation_split`), a
+            TFDS split such as "test" or "train[:10%]", or a subfolder. Defaults to "train".
+        image_size: int, tuple of 2 ints (height, width), or None. Size to crop (at the centre)
+            and resize (anti-aliased) to, in pixels. Defaults to None: the pictures' own where
+            all share one between 16 and 128 that is a multiple of 4; otherwise 32 where the
+            median shorter side is up to 40, and 64 above.
+        channels: int or None. 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha. Defaults
+            to None: 1 if every picture is grey, else 3.
+        batch_size: int. Defaults to 64.
+        shuffle: bool. Whether every epoch has an order of its own. Defaults to True.
+        seed: int. What order, crops and flips derive from. Defaults to 0.
+        labels: bool. Whether to yield `(images, labels)`, labels int32 `(B,)`. Defaults to False.
+        augment: None, "flip" (left-right), "flip_vertical", a list of these, or a callable from
+            a float batch to a float batch of the same shape. Defaults to None.
+        validation_split: float in (0, 1), or None. Fraction held out as split "validation".
+            Chosen by the pictures' content, so that equal pictures land on the same side, in any
+            order, with any seed. Defaults to None.
+        crop: "center", or "random": for few large photographs, a new random crop (half to all
+            of the largest that fits) at each use. Defaults to "center".
+        crops_per_image: int or None. With random crops, how often an epoch uses each picture.
+            Defaults to None: as often as makes 2,000 pictures an epoch.
+        value_range: tuple of 2 floats, or None. The range that floating-point pictures are in.
+        drop_remainder: bool or None. Whether to leave out an incomplete last batch. Defaults
+            to None: exactly if shuffling.
+        strict: bool. Whether an unreadable picture is an error; otherwise it is left out with
+            one warning that names all. Defaults to False.
+        cache: "auto", "memory", or a directory for the decoded pictures. Defaults to "auto": a
+            file in the user's cache directory if they would fill over half of the free memory.
+        data_dir: str or None. Where TFDS data sets are. Defaults to None: TFDS's default.
+        download: bool. Whether TFDS may download the data set. Defaults to False.
+
+    Returns:
+        A `tf.data.Dataset` of float32 `(B, H, W, C)` in [-1, 1], or of tuples with labels. It
+        carries the attributes `num_images` (int), `image_shape` (tuple), `class_names` (list of
+        str, or None), `fingerprint` (str that identifies the pictures), `image_digests` (list
+        of bytes, equal for equal pictures), and `epoch`, an int64 `tf.Variable`: the epoch whose
+        order the next iteration takes.
+
+    Raises:
+        FileNotFoundError: a folder that isn't there; a TFDS data set that is not prepared.
+        NotADirectoryError: a file in place of a folder.
+        TypeError: a source or array dtype of a kind that can't hold pictures.
+        ValueError: an unknown data set or split, a folder without pictures, floats outside the
+            stated range or not finite, fewer pictures than a batch, labels asked of a source
+            without, and any other argument outside what is described here.
+
+    Example:
+
+    ```python
+    dataset = kerasgen.data.load_images("digits", image_size=32)
+    for images in dataset.take(1):
+        print(images.shape)  # (64, 32, 32, 1)
+    ```
+    """
+    if channels is not None and channels not in MODES:
+        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
+    _check_options(batch_size, augment, validation_split, crop, crops_per_image, cache)
+    opened = open_source(source, split, validation_split, value_range, data_dir, download)
+    if labels and opened.class_names is None:
+        raise ValueError(
+            f"Labels asked of {opened.kind}, which has none: use `labels=False`, give "
+            "`(images, labels)`, or put the pictures into one folder a class. "
+            "Received: labels=True"
+        )
+    if image_size is None or channels is None:
+        summary = _summarise(opened, image_size, channels)
+        image_size, channels = summary.image_size, summary.channels
+    image_size = _check_image_size(image_size)
+    random = crop == "random"
+    store = build_store(
+        opened, image_size, channels, RANDOM_CROP_COVER if random else 1.0, cache, strict
+    )
+    chosen = _side_of_split(store, split, validation_split)
+    repeats = 1
+    if random:
+        repeats = crops_per_image or max(1, -(-SMALL_EPOCH // len(chosen)))
+    drop_remainder = shuffle if drop_remainder is None else drop_remainder
+    if drop_remainder and len(chosen) * repeats < batch_size:
+        raise ValueError(
+            f"{len(chosen) * repeats} pictures don't fill one batch of {batch_size}: use a "
+            f"`batch_size` of at most {len(chosen) * repeats} (`--batch-size` on the command "
+            f"line), or more pictures. Received: batch_size={batch_size}"
+        )
+    dataset = _pipeline(
+        store,
+        chosen,
+        repeats,
+        (*image_size, channels),
+        batch_size,
+        shuffle,
+        seed,
+        labels,
+        augment,
+        random,
+        drop_remainder,
+    )
+    dataset.num_images = len(chosen)
+    dataset.image_shape = (*image_size, channels)
+    dataset.class_names = opened.class_names
+    dataset.fingerprint = store.fingerprint
+    dataset.image_digests = [store.digests[i] for i in chosen]
+    return dataset
+
+
+def preview(dataset, rows=4, columns=8):
+    """Shows the first pictures of a pipeline as a figure.
+
+    Args:
+        dataset: `tf.data.Dataset` as `load_images` returns it, or one batch of it.
+        rows: int. Defaults to 4.
+        columns: int. Defaults to 8.
+
+    Returns:
+        `matplotlib.figure.Figure`; notebooks show it, `figure.savefig(path)` writes it.
+        Classes stand above the pictures where the pipeline yields labels.
+
+    Example:
+
+    ```python
+    kerasgen.data.preview(kerasgen.data.load_images("digits")).savefig("batch.png")
+    ```
+    """
+    names = getattr(dataset, "class_names", None)
+    batch = dataset
+    if isinstance(dataset, tf.data.Dataset):
+        epoch = getattr(dataset, "epoch", None)
+        number = None if epoch is None else epoch.numpy()
+        batch = next(iter(dataset))
+        if epoch is not None:
+            epoch.assign(number)  # looking doesn't change what a training sees
+    images, labels = batch if isinstance(batch, tuple) else (batch, None)
+    titles = None
+    if labels is not None:
+        titles = [names[i] if names else str(i) for i in np.asarray(labels)]
+    return grid_figure(to_uint8(images).numpy(), rows, columns, titles)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSummary:
+    """What `inspect_images` found, and what it advises.
+
+    Attributes:
+        kind: str. What the source is.
+        num_images: int. How many pictures it lists; broken ones are found when they are decoded.
+        image_size: tuple of 2 ints. Height and width to load at, in pixels.
+        channels: int. Channels to load.
+        crop: str. "center", or "random" for fewer than 500 pictures whose median shorter side
+            is at least twice the size to load at.
+        class_names: list of str, or None.
+        reason: str. Why this size, these channels and this crop.
+    """
+
+    kind: str
+    num_images: int
+    image_size: tuple
+    channels: int
+    crop: str
+    class_names: list | None
+    reason: str
+
+
+def inspect_images(
+    source,
+    split="train",
+    image_size=None,
+    channels=None,
+    *,
+    validation_split=None,
+    value_range=None,
+    data_dir=None,
+    download=False,
+):
+    """Looks at a source, reading headers of a sample only, and advises how to load it.
+
+    Args:
+        source, split, image_size, channels, validation_split, value_range, data_dir, download:
+            as in `load_images`.
+
+    Returns:
+        An `ImageSummary`.
+
+    Raises:
+        As `load_images` for a source that can't be opened, or a size or channels that can't be.
+    """
+    opened = open_source(source, split, validation_split, value_range, data_dir, download)
+    return _summarise(opened, image_size, channels)
+
+
+def _summarise(source, image_size=None, channels=None):
+    if image_size is not None:
+        image_size = _check_image_size(image_size)
+    if channels is not None and channels not in MODES:
+        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
+    shapes = np.array(_shapes(source), np.int64).reshape(-1, 3)
+    if not len(shapes):  # nothing readable; decoding names each picture and its fault
+        shapes = np.array([[64, 64, 3]])
+    low, high = shapes[:, :2].min(0), shapes[:, :2].max(0)
+    short = int(np.median(shapes[:, :2].min(1)))
+    grey = bool((shapes[:, 2] <= 2).all())
+    reason = (
+        f"{'grey' if grey else 'colour'} pictures of {low[0]}x{low[1]}"
+        + ("" if (low == high).all() else f" to {high[0]}x{high[1]}")
+        + " pixels"
+    )
+    if channels is None:
+        channels = 1 if grey else 3
+    if image_size is not None:
+        reason += "; size as asked"
+    elif (low == high).all() and all(s % 4 == 0 and s in _NATIVE_SIDES for s in low):
+        image_size = (int(low[0]), int(low[1]))
+        reason += "; their own size"
+    else:
+        side = 32 if short <= 40 else 64
+        image_size = (side, side)
+        reason += f"; {side} pixels suit a shorter side of {short}"
+    crop = "center"
+    if len(source) < FEW_PICTURES and short >= RANDOM_CROP_COVER * max(image_size):
+        crop = "random"
+        reason += f"; random crops, since {len(source)} are few and large"
+    return ImageSummary(
+        source.kind, len(source), image_size, channels, crop, source.class_names, reason
+    )
+
+
+def _check_image_size(image_size):
+    sides = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
+    try:
+        height, width = (int(side) for side in sides if side == int(side))
+    except (TypeError, ValueError):
+        height = width = 0
+    if height <= 0 or width <= 0:
+        raise ValueError(
+            "`image_size` must be a positive whole number of pixels, or two (height, width). "
+            f"Received: image_size={image_size!r}"
+        )
+    return height, width
+
+
+def _shapes(source):
+    shapes = []
+    for raw in source.sample():
+        try:
+            shapes.append(picture_shape(raw))
+        except Exception:  # noqa: S112  named, with its reason, when it is decoded
+            continue
+    return shapes
+
+
+def _check_options(batch_size, augment, validation_split, crop, crops_per_image, cache):
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size!r}")
+    if crop not in ("center", "random"):
+        raise ValueError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")
+    if crops_per_image is not None and crops_per_image < 1:
+        raise ValueError(
+            f"`crops_per_image` must be at least 1. Received: crops_per_image={crops_per_image!r}"
+        )
+    if validation_split is not None and not 0 < validation_split < 1:
+        raise ValueError(
+            "`validation_split` must lie between 0 and 1. "
+            f"Received: validation_split={validation_split!r}"
+        )
+    for name in _augmentations(augment):
+        if name not in AUGMENTATIONS and not callable(name):
+            raise ValueError(
+                f"`augment` must be None, a callable, or of {AUGMENTATIONS}."
+                f"{nearest(name, AUGMENTATIONS)} Received: augment={augment!r}"
+            )
+    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
+        raise ValueError(f"`cache` must be 'auto', 'memory' or a directory. Received: {cache!r}")
+
+
+def _augmentations(augment):
+    if augment is None:
+        return []
+    return list(augment) if isinstance(augment, (list, tuple)) else [augment]
+
+
+def _side_of_split(store, split, validation_split):
+    """Indices of the pictures on the asked side of a validation split."""
+    if validation_split is None:
+        return np.arange(len(store))
+    ranked = sorted(set(store.digests))  # digests are as good as random, whatever the order
+    held_out = set(ranked[: max(1, round(len(ranked) * validation_split))])
+    if len(held_out) == len(ranked):
+        raise ValueError(
+            f"{len(ranked)} different pictures can't be split so that both sides have some. "
+            f"Received: validation_split={validation_split}"
+        )
+    inside = np.array([digest in held_out for digest in store.digests])
+    return np.flatnonzero(inside if split == "validation" else ~inside)
+
+
+def _pipeline(
+    store,
+    chosen,
+    repeats,
+    shape,
+    batch_size,
+    shuffle,
+    seed,
+    labels,
+    augment,
+    random,
+    drop_remainder,
+):
+    workers = os.cpu_count() or 1
+    with tf.device("CPU:0"):
+        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        indices = tf.constant(np.tile(chosen, repeats).astype(np.int64))
+        all_labels = tf.constant(store.labels)
+        look_up = _crops(store, shape) if random else _whole(store, shape)
+    steps = len(chosen) * repeats // batch_size
+    steps += int(not drop_remainder and len(chosen) * repeats % batch_size > 0)
+
+    def one_epoch(number):
+        order = indices
+        if shuffle:
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+        return batches.enumerate().map(lambda step, batch: (number * steps + step, batch))
+
+    def load(step, batch):
+        draws = tf.stack([tf.constant(seed, tf.int64), step])
+        images = look_up(batch, draws)
+        for place, name in enumerate(_augmentations(augment)):
+            images = name(images) if callable(name) else _flip(images, name, draws, place)
+        images = tf.ensure_shape(images, (batch_size if drop_remainder else None, *shape))
+        return (images, tf.gather(all_labels, batch)) if labels else images
+
+    dataset = tf.data.Dataset.from_tensors(0).map(lambda _: epoch.assign_add(1) - 1)
+    dataset = dataset.flat_map(one_epoch)
+    dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
+    dataset = dataset.prefetch(2 * workers)
+    options = tf.data.Options()
+    # With autotune an iterator waits at its end for the tuner's next wake-up.
+    options.autotune.enabled = False
+    options.deterministic = True
+    dataset = dataset.with_options(options)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    dataset.epoch = epoch
+    return dataset
+
+
+def _whole(store, shape):
+    if isinstance(store.pixels, np.memmap):
+        dtype = tf.as_dtype(store.pixels.dtype)
+
+        def gather(batch):
+            pixels = tf.numpy_function(lambda i: store.pixels[i], [batch], dtype, stateful=False)
+            return tf.ensure_shape(pixels, (None, *shape))
+
+    else:
+
+        def gather(batch):
+            return tf.gather(store.pixels, batch)
+
+    def look_up(batch, draws):
+        images = gather(batch)
+        return to_float(images) if images.dtype == tf.uint8 else images
+
+    return look_up
+
+
+def _crops(store, shape):
+    """Random crops out of pictures of different sizes, each resized with anti-aliasing."""
+    height, width, channels = shape
+    flat = store.pixels
+    sizes = tf.constant(store.shapes)
+    starts = tf.constant(np.cumsum([0, *store.shapes.prod(1)[:-1] * channels]).astype(np.int64))
+
+    def crop(entry):
+        index, draw = entry
+        start, size = starts[index], sizes[index]
+        picture = tf.reshape(
+            flat[start : start + size[0] * size[1] * channels], (size[0], size[1], channels)
+        )
+        sides = tf.cast(size, tf.float32)
+        # The largest scale shows as much of the picture as the crop's shape allows.
+        whole = tf.reduce_max(tf.constant([height, width], tf.float32) / sides)
+        scale = tf.minimum(whole * tf.pow(2.0, draw[0]), tf.maximum(whole, 1.0))
+        room = sides * scale - tf.constant([height, width], tf.float32)
+        return tf.raw_ops.ScaleAndTranslate(
+            images=picture[None],
+            size=(height, width),
+            scale=tf.stack([scale, scale]),
+            translation=-tf.maximum(room, 0.0) * draw[1:],
+            kernel_type="lanczos3",
+            antialias=True,
+        )[0]
+
+    def look_up(batch, draws):
+        draw = tf.random.stateless_uniform((tf.size(batch), 3), draws, alg="philox")
+        crops = tf.map_fn(crop, (batch, draw), fn_output_signature=tf.float32)
+        crops = to_float(crops) if flat.dtype == tf.uint8 else crops
+        return tf.clip_by_value(crops, -1.0, 1.0)
+
+    return look_up
+
+
+def _flip(images, name, draws, place):
+    draws = tf.stack([draws[0] + 7919 * (place + 1), draws[1]])
+    flipped = tf.reverse(images, [2 if name == "flip" else 1])
+    chosen = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), draws, alg="philox") < 0.5
+    return tf.where(chosen, flipped, images)

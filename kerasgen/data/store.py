@@ -1,0 +1,178 @@
+"""All pictures of a source decoded once: in memory, or in a file where they would not fit."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import warnings
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from kerasgen.data.pictures import read_picture
+from kerasgen.files import write_beside
+
+_CHUNK = 512
+_MEMORY_SHARE = 0.4  # of what is free: decoding holds it twice for a moment, a model needs room
+_FORMAT = 1
+_ALIVE = weakref.WeakValueDictionary()  # so that the sides of a split share one decoded copy
+
+
+@dataclasses.dataclass(eq=False)
+class Store:
+    """Decoded pictures with what is known of each.
+
+    Attributes:
+        pixels: `tf.Tensor` in memory or `np.memmap` on disk, `(N, H, W, C)`, or for pictures of
+            different sizes flat, one after another; uint8 in [0, 255], or float32 in [-1, 1].
+        shapes: int64 array `(N, 2)` of heights and widths if `pixels` is flat, else None.
+        labels: int32 array `(N,)`; -1 where there is none.
+        digests: list of N bytes. Equal for equal pixels.
+    """
+
+    pixels: tf.Tensor | np.memmap
+    shapes: np.ndarray | None
+    labels: np.ndarray
+    digests: list
+
+    def __len__(self):
+        return len(self.digests)
+
+    @property
+    def fingerprint(self):
+        """Str of 32 hex digits that changes with any pixel, label, or their order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in self.digests:
+            digest.update(part)
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+
+def build_store(source, image_size, channels, cover=1.0, cache="auto", strict=False):
+    """Decodes every picture of a source in parallel.
+
+    Args:
+        source: `kerasgen.data.sources.Source`.
+        image_size, channels, cover: see `kerasgen.data.pictures.read_picture`.
+        cache: "auto", "memory", or a directory. Where the decoded pictures go; "auto" takes the
+            user's cache directory if they would fill more than half of the free memory.
+        strict: bool. Whether an unreadable picture is an error or is left out with a warning.
+
+    Returns:
+        A `Store`.
+
+    Raises:
+        ValueError: for an unreadable picture if `strict`, or if none can be read.
+    """
+    shape = (len(source), *image_size, channels)
+    if source.cache_key is None:
+        return _decode(source, shape, cover, strict)
+    facts = repr((_FORMAT, source.cache_key, shape, cover))
+    key = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
+    store = _ALIVE.get((key, strict))
+    if store is None:
+        store = _load_or_decode(source, shape, cover, strict, cache, key)
+        _ALIVE[key, strict] = store
+    return store
+
+
+def _load_or_decode(source, shape, cover, strict, cache, key):
+    directory = None if cover != 1.0 else _cache_directory(shape, cache)
+    if directory is None:
+        return _decode(source, shape, cover, strict)
+    path = pathlib.Path(directory).expanduser() / f"{key}.npy"
+    if not (path.exists() and path.with_suffix(".json").exists()):
+        with write_beside(path) as part:
+            _decode(source, shape, cover, strict, part, path.with_suffix(".json"))
+    return _open_cached(path, strict)
+
+
+def _cache_directory(shape, cache):
+    if cache == "memory":
+        return None
+    if cache != "auto":
+        return cache
+    import psutil
+
+    if np.prod(shape, dtype=np.int64) <= psutil.virtual_memory().available * _MEMORY_SHARE:
+        return None
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path("~/.cache").expanduser()
+    return pathlib.Path(home) / "kerasgen"
+
+
+def _decode(source, shape, cover, strict, file=None, about=None):
+    _, *image_size, channels = shape
+
+    def read(entry):
+        try:
+            pixels = read_picture(entry[1], image_size, channels, cover)
+        except Exception as error:  # any broken file, however Pillow's codecs take it
+            return None, f"{type(error).__name__}: {error}"
+        return pixels, hashlib.blake2b(pixels, digest_size=16).digest()
+
+    pixels, ragged, shapes, labels, digests, unreadable = None, [], [], [], [], []
+    entries = iter(source)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(itertools.islice(entries, _CHUNK)):
+            for (name, _, label), (picture, digest) in zip(
+                chunk, pool.map(read, chunk), strict=True
+            ):
+                if picture is None:
+                    unreadable.append((name, digest))
+                    continue
+                if cover != 1.0:
+                    ragged.append(picture.ravel())
+                    shapes.append(picture.shape[:2])
+                else:
+                    if pixels is None:
+                        pixels = (
+                            np.empty(shape, picture.dtype)
+                            if file is None
+                            else np.lib.format.open_memmap(file, "w+", picture.dtype, shape)
+                        )
+                    pixels[len(digests)] = picture
+                digests.append(digest)
+                labels.append(label)
+    labels = np.asarray(labels, np.int32)
+    if file is not None:
+        pixels.flush()
+        facts = {
+            "digests": [digest.hex() for digest in digests],
+            "labels": labels.tolist(),
+            "unreadable": unreadable,
+        }
+        with write_beside(about) as part:
+            part.write_text(json.dumps(facts))
+        return None
+    _report(unreadable, strict, len(digests))
+    with tf.device("CPU:0"):
+        if cover != 1.0:
+            pixels = tf.constant(np.concatenate(ragged))
+            return Store(pixels, np.asarray(shapes, np.int64), labels, digests)
+        return Store(tf.constant(pixels[: len(digests)]), None, labels, digests)
+
+
+def _open_cached(path, strict):
+    facts = json.loads(path.with_suffix(".json").read_text())
+    _report(facts["unreadable"], strict, len(facts["digests"]))
+    pixels = np.load(path, mmap_mode="r")[: len(facts["digests"])]
+    digests = [bytes.fromhex(digest) for digest in facts["digests"]]
+    return Store(pixels, None, np.asarray(facts["labels"], np.int32), digests)
+
+
+def _report(unreadable, strict, readable):
+    if not unreadable:
+        return
+    count = len(unreadable) + readable
+    listed = "; ".join(f"{name} ({reason})" for name, reason in unreadable[:10])
+    more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
+    message = f"{len(unreadable)} of {count} pictures can't be read: {listed}{more}"
+    if strict or not readable:
+        raise ValueError(
+            f"{message}. Replace or remove them" + (", or use `strict=False`." * strict)
+        )
+    warnings.warn(f"Left out: {message}", stacklevel=4)

@@ -1,0 +1,32 @@
+"""Files that are either whole or not there."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+
+
+@contextlib.contextmanager
+def write_beside(path):
+    """Yields a path next to `path` to write to, and renames it to `path` when all went well.
+
+    Where the block raises, what was written is removed and an older `path` stays as it was. The
+    temporary name keeps the suffix (savers go by it) and starts with a dot.
+
+    Args:
+        path: str or path. The file or directory to appear.
+
+    Yields:
+        `pathlib.Path` to write a file or directory at.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}-{os.getpid()}.part{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)

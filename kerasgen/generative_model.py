@@ -1,0 +1,222 @@
+"""`GenerativeModel`: the contract that every model of the zoo keeps."""
+
+import secrets
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasgen.pixels import to_uint8
+
+# Rows are always generated in batches of this size, so that no picture depends on how many
+# were asked for with it: convolutions may round differently for another batch size.
+GENERATE_BATCH = 32
+
+
+class Signature(typing.NamedTuple):
+    """One TF Serving endpoint.
+
+    Attributes:
+        function: callable from tensors to a dict of named tensors.
+        inputs: list of `tf.TensorSpec`, named, the batch first.
+    """
+
+    function: typing.Callable
+    inputs: list
+
+
+class GenerativeModel(keras.Model):
+    """A generator of images that is trained with `fit`, watched, saved and served like any other.
+
+    A subclass
+    - takes the shape of one example first and has defaults for all else;
+    - spells every argument out in `get_config`;
+    - implements `compile`, `train_step` and `test_step` with `track` for its losses, drawing
+      every random number from `step_seed`;
+    - implements `generate`, `preview` and `serving_signatures`;
+    - says in `check_shape` which shapes it takes.
+
+    Args:
+        seed: int. What every random draw of the model derives from, together with the step:
+            initial weights, noise in training, and the preview's latents. Defaults to 0.
+        loss_names: sequence of str. Names of the values in the logs of `fit` and `evaluate`.
+        **kwargs: `name` and `dtype` (a policy such as "mixed_bfloat16") as for `keras.Model`.
+
+    Attributes:
+        seed: int.
+        step: int64 scalar variable. Training steps taken; saved with the weights.
+    """
+
+    #: Steps of training that `kerasgen train` gives a model that is told no duration.
+    default_steps = 2000
+
+    def __init__(self, seed=0, loss_names=("loss",), **kwargs):
+        super().__init__(**kwargs)
+        self.seed = int(seed)
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self._trackers = [keras.metrics.Mean(name) for name in loss_names]
+
+    @classmethod
+    def check_shape(cls, shape):
+        """Checks the shape of one example.
+
+        Args:
+            shape: tuple of ints.
+
+        Returns:
+            The shape as a tuple of ints.
+
+        Raises:
+            ValueError: a shape that the model can't take; the message names ones it can.
+        """
+        raise NotImplementedError
+
+    def generate(self, num_images, seed=None):
+        """Generates images.
+
+        Args:
+            num_images: int.
+            seed: int or None. The same seed gives the same images, and image `i` doesn't depend
+                on `num_images`. Defaults to None: a fresh seed at each call.
+
+        Returns:
+            uint8 array `(num_images, H, W, C)`.
+        """
+        raise NotImplementedError
+
+    def preview(self, batch=None):
+        """Pictures that show the state of the training, the same ones at each call.
+
+        Args:
+            batch: a batch of the training data, for models that show what they do with it.
+                Defaults to None.
+
+        Returns:
+            Dict of name -> uint8 array `(rows, columns, H, W, C)`, a grid of pictures.
+        """
+        raise NotImplementedError
+
+    def serving_signatures(self):
+        """The model's TF Serving endpoints, the default one first.
+
+        Every tensor has the batch as its first dimension, and a row's result doesn't depend on
+        the other rows.
+
+        Returns:
+            Dict of name -> `Signature`.
+        """
+        raise NotImplementedError
+
+    @property
+    def metrics(self):
+        return self._trackers + [m for m in super().metrics if m not in self._trackers]
+
+    def track(self, **values):
+        """Updates the running means by name and returns all of them, as a step's logs."""
+        for tracker in self._trackers:
+            tracker.update_state(values[tracker.name])
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def step_seed(self, stream, index=None):
+        """A seed for stateless random ops that no other draw of this training shares.
+
+        Args:
+            stream: int. Tells apart the draws within one step.
+            index: scalar integer tensor, or None. What to count by. Defaults to None: the
+                training step.
+
+        Returns:
+            int32 tensor `(2,)`, different on every replica of a distributed training.
+        """
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.constant([self.seed % 2**31, stream], tf.int32)
+        index = self.step.value if index is None else index
+        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(index, tf.int32))
+        return tf.random.experimental.stateless_fold_in(seed, replica)
+
+    def test_seed(self, stream):
+        """As `step_seed`, counted by the batches of the running `evaluate`."""
+        return self.step_seed(stream, self._trackers[0].count)
+
+    def mean_over_batch(self, values):
+        """The loss to differentiate: the mean over the global batch of all replicas."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.reduce_mean(values) / replicas
+
+    def get_config(self):
+        return {
+            "seed": self.seed,
+            "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+
+def draw_latents(seeds, latent_dim):
+    """Standard normal latents, each row a function of its own seed alone.
+
+    Args:
+        seeds: int64 tensor `(B, 2)`.
+        latent_dim: int.
+
+    Returns:
+        float32 tensor `(B, latent_dim)`.
+    """
+    return tf.map_fn(
+        lambda seed: tf.random.stateless_normal((latent_dim,), seed, alg="philox"),
+        seeds,
+        fn_output_signature=tf.TensorSpec((latent_dim,), tf.float32),
+    )
+
+
+def row_seeds(num_images, seed=None):
+    """Seeds of the rows of one `generate` call, int64 array `(num_images, 2)`.
+
+    Args:
+        num_images: int.
+        seed: int or None. Defaults to None: a fresh one from the operating system.
+
+    Raises:
+        ValueError: `num_images` below 1 or not whole, or a seed that isn't a whole number.
+    """
+    if not isinstance(num_images, (int, np.integer)) or num_images < 1:
+        raise ValueError(
+            f"Expected a positive whole number of images. Received: num_images={num_images!r}"
+        )
+    if seed is None:
+        seed = secrets.randbits(62)
+    if not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**63:
+        raise ValueError(f"`seed` must be a 64-bit whole number. Received: seed={seed!r}")
+    return np.stack([np.full(num_images, seed, np.int64), np.arange(num_images)], axis=1)
+
+
+def in_batches(function, *rows):
+    """Calls `function` on batches of always the same size and joins the results.
+
+    Args:
+        function: callable from tensors `(GENERATE_BATCH, ...)` to a tensor of as many rows.
+        *rows: arrays of equal length.
+
+    Returns:
+        Array of as many rows as came in.
+    """
+    count = len(rows[0])
+    padding = -count % GENERATE_BATCH
+    padded = [np.concatenate([row, np.repeat(row[-1:], padding, 0)]) for row in rows]
+    results = [
+        function(*(tf.constant(row[start : start + GENERATE_BATCH]) for row in padded)).numpy()
+        for start in range(0, count, GENERATE_BATCH)
+    ]
+    return np.concatenate(results)[:count]
+
+
+def encode_png(images):
+    """Encodes float pictures `(B, H, W, C)` in [-1, 1] as PNG files, a string tensor `(B,)`."""
+    return tf.map_fn(tf.io.encode_png, to_uint8(images), fn_output_signature=tf.string)

@@ -11,7 +11,8 @@ def write_beside(path):
     """Yields a path next to `path` to write to, and renames it to `path` when all went well.
 
     Where the block raises, what was written is removed and an older `path` stays as it was. The
-    temporary name keeps the suffix (savers go by it) and starts with a dot.
+    temporary name keeps the suffix (savers go by it) and starts with a dot. An older directory
+    that isn't empty is never replaced.
 
     Args:
         path: str or path. The file or directory to appear.
@@ -22,11 +23,16 @@ def write_beside(path):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}-{os.getpid()}.part{path.suffix}")
+    _remove(part)  # of a process of the same number that was killed
     try:
         yield part
         os.replace(part, path)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+        _remove(part)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -117,7 +117,10 @@ class GenerativeModel(keras.Model):
 
     @property
     def metrics(self):
-        return self._trackers + [m for m in super().metrics if m not in self._trackers]
+        # Keras adds a tracker "loss" of its own, which a custom `train_step` never updates.
+        return self._trackers + [
+            m for m in super().metrics if m.name != "loss" and m not in self._trackers
+        ]
 
     def track(self, **values):
         """Updates the running means by name and returns all of them, as a step's logs."""

@@ -62,7 +62,7 @@ def load_images(
             all share one between 16 and 128 that is a multiple of 4; otherwise 32 where the
             median shorter side is up to 40, and 64 above.
         channels: int or None. 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha. Defaults
-            to None: 1 if every picture is grey, else 3.
+            to None: an array's own; for files 1 if every picture is grey, else 3.
         batch_size: int. Defaults to 64.
         shuffle: bool. Whether every epoch has an order of its own. Defaults to True.
         seed: int. What order, crops and flips derive from. Defaults to 0.
@@ -82,7 +82,8 @@ def load_images(
         strict: bool. Whether an unreadable picture is an error; otherwise it is left out with
             one warning that names all. Defaults to False.
         cache: "auto", "memory", or a directory for the decoded pictures. Defaults to "auto": a
-            file in the user's cache directory if they would fill over half of the free memory.
+            file in the user's cache directory if they would fill over 40% of the free memory.
+            Random crops are made from memory.
         data_dir: str or None. Where TFDS data sets are. Defaults to None: TFDS's default.
         download: bool. Whether TFDS may download the data set. Defaults to False.
 
@@ -109,9 +110,8 @@ def load_images(
         print(images.shape)  # (64, 32, 32, 1)
     ```
     """
-    if channels is not None and channels not in MODES:
-        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
-    _check_options(batch_size, augment, validation_split, crop, crops_per_image, cache)
+    image_size, channels = _check_shape(image_size, channels)
+    _check_options(batch_size, seed, augment, validation_split, crop, crops_per_image, cache)
     opened = open_source(source, split, validation_split, value_range, data_dir, download)
     if labels and opened.class_names is None:
         raise ValueError(
@@ -122,7 +122,6 @@ def load_images(
     if image_size is None or channels is None:
         summary = _summarise(opened, image_size, channels)
         image_size, channels = summary.image_size, summary.channels
-    image_size = _check_image_size(image_size)
     random = crop == "random"
     store = build_store(
         opened, image_size, channels, RANDOM_CROP_COVER if random else 1.0, cache, strict
@@ -239,15 +238,13 @@ def inspect_images(
     Raises:
         As `load_images` for a source that can't be opened, or a size or channels that can't be.
     """
+    image_size, channels = _check_shape(image_size, channels)
+    _check_validation_split(validation_split)
     opened = open_source(source, split, validation_split, value_range, data_dir, download)
     return _summarise(opened, image_size, channels)
 
 
 def _summarise(source, image_size=None, channels=None):
-    if image_size is not None:
-        image_size = _check_image_size(image_size)
-    if channels is not None and channels not in MODES:
-        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
     shapes = np.array(_shapes(source), np.int64).reshape(-1, 3)
     if not len(shapes):  # nothing readable; decoding names each picture and its fault
         shapes = np.array([[64, 64, 3]])
@@ -260,7 +257,8 @@ def _summarise(source, image_size=None, channels=None):
         + " pixels"
     )
     if channels is None:
-        channels = 1 if grey else 3
+        in_array = all(isinstance(raw, np.ndarray) for raw in source.sample(1))
+        channels = int(shapes[0, 2]) if in_array else (1 if grey else 3)
     if image_size is not None:
         reason += "; size as asked"
     elif (low == high).all() and all(s % 4 == 0 and s in _NATIVE_SIDES for s in low):
@@ -279,11 +277,24 @@ def _summarise(source, image_size=None, channels=None):
     )
 
 
+def _check_shape(image_size, channels):
+    if channels is not None and not (_is_whole(channels) and channels in MODES):
+        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
+    return (
+        None if image_size is None else _check_image_size(image_size),
+        None if channels is None else int(channels),
+    )
+
+
+def _is_whole(number):
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
 def _check_image_size(image_size):
-    sides = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
+    sides = (image_size, image_size) if _is_whole(image_size) else image_size
     try:
         height, width = (int(side) for side in sides if side == int(side))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         height = width = 0
     if height <= 0 or width <= 0:
         raise ValueError(
@@ -303,20 +314,23 @@ def _shapes(source):
     return shapes
 
 
-def _check_options(batch_size, augment, validation_split, crop, crops_per_image, cache):
-    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size!r}")
+def _check_options(batch_size, seed, augment, validation_split, crop, crops_per_image, cache):
+    if not _is_whole(batch_size) or batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be a whole number, at least 1. Received: batch_size={batch_size!r}"
+        )
+    if not _is_whole(seed) or not -(2**63) <= seed < 2**63:
+        raise ValueError(f"`seed` must be a whole number of 64 bits. Received: seed={seed!r}")
     if crop not in ("center", "random"):
         raise ValueError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")
-    if crops_per_image is not None and crops_per_image < 1:
+    if crops_per_image is not None and not (
+        crop == "random" and _is_whole(crops_per_image) and crops_per_image >= 1
+    ):
         raise ValueError(
-            f"`crops_per_image` must be at least 1. Received: crops_per_image={crops_per_image!r}"
+            "`crops_per_image` must be a whole number, at least 1, and goes with `crop='random'`. "
+            f"Received: crops_per_image={crops_per_image!r}, crop={crop!r}"
         )
-    if validation_split is not None and not 0 < validation_split < 1:
-        raise ValueError(
-            "`validation_split` must lie between 0 and 1. "
-            f"Received: validation_split={validation_split!r}"
-        )
+    _check_validation_split(validation_split)
     for name in _augmentations(augment):
         if name not in AUGMENTATIONS and not callable(name):
             raise ValueError(
@@ -324,7 +338,19 @@ def _check_options(batch_size, augment, validation_split, crop, crops_per_image,
                 f"{nearest(name, AUGMENTATIONS)} Received: augment={augment!r}"
             )
     if not isinstance(cache, (str, os.PathLike)) or not str(cache):
-        raise ValueError(f"`cache` must be 'auto', 'memory' or a directory. Received: {cache!r}")
+        raise ValueError(
+            f"`cache` must be 'auto', 'memory' or a directory. Received: cache={cache!r}"
+        )
+
+
+def _check_validation_split(validation_split):
+    if validation_split is None:
+        return
+    if not isinstance(validation_split, (float, np.floating)) or not 0 < validation_split < 1:
+        raise ValueError(
+            "`validation_split` must be a fraction between 0 and 1. "
+            f"Received: validation_split={validation_split!r}"
+        )
 
 
 def _augmentations(augment):

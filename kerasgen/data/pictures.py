@@ -10,6 +10,16 @@ from PIL import Image, ImageOps
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 _EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNED = (5, 6, 7, 8)
 # JPEG files are decoded at the smallest of libjpeg's scales that still exceeds what is asked by
 # this factor; what remains is left to the anti-aliased resize.
 _DRAFT_MARGIN = 1.5
@@ -38,7 +48,8 @@ def picture_shape(raw):
         return raw.shape
     with open_picture(raw) as image:
         width, height = image.size
-        if _is_turned(image):
+        # Pillow's PNG reader would decode the whole picture to look for EXIF data behind it.
+        if Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1) in _TURNED:
             width, height = height, width
         grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;")
         if image.mode == "P":
@@ -58,8 +69,8 @@ def read_picture(raw, image_size, channels, cover=1.0):
         image_size: tuple of 2 ints. Height and width asked for, in pixels.
         channels: int. 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha.
         cover: float. With 1 the picture is cropped at its centre to exactly `image_size`;
-            above 1 it is left uncropped and shrunk until it just covers `cover * image_size`
-            (it is enlarged only as far as covering `image_size` needs). Defaults to 1.0.
+            above 1 it is left uncropped and shrunk until it just covers `cover * image_size`,
+            and never enlarged. Defaults to 1.0.
 
     Returns:
         Array `(H, W, channels)` of the dtype and range that came in, uint8 for files.
@@ -70,15 +81,16 @@ def read_picture(raw, image_size, channels, cover=1.0):
     if isinstance(raw, np.ndarray) and raw.dtype != np.uint8:
         return _read_floats(raw, image_size, channels, cover)
     with open_picture(raw) as image:
-        turned = _is_turned(image)
-        stored = image.size[::-1] if turned else image.size
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        stored = image.size[::-1] if orientation in _TURNED else image.size
         width, height = _target(stored, image_size, cover)
         if image.format == "JPEG":
             scale = max(width / stored[0], height / stored[1]) * _DRAFT_MARGIN
             image.draft(None, [math.ceil(side * scale) for side in image.size])
         image.load()
-        if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-            image = ImageOps.exif_transpose(image)
+        if orientation in _UPRIGHT:
+            # `ImageOps.exif_transpose` rewrites the other tags too, and fails at damaged ones.
+            image = image.transpose(_UPRIGHT[orientation])
         image = _to_mode(image, channels)
         if image.size != (width, height):
             image = ImageOps.fit(image, (width, height), method=Image.Resampling.LANCZOS)
@@ -98,18 +110,13 @@ def is_picture(path):
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def _is_turned(image):
-    return image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-
-
 def _target(stored, image_size, cover):
     """Width and height to resize to: the asked size, or the whole picture just covering it."""
     height, width = image_size
     if cover == 1:
         return width, height
-    needed = max(width / stored[0], height / stored[1])
-    scale = max(needed, min(1.0, needed * cover))
-    return max(width, round(stored[0] * scale)), max(height, round(stored[1] * scale))
+    scale = min(1.0, cover * max(width / stored[0], height / stored[1]))
+    return round(stored[0] * scale), round(stored[1] * scale)
 
 
 def _to_mode(image, channels):

@@ -7,12 +7,17 @@ import difflib
 import hashlib
 import os
 import pathlib
+import warnings
 
 import numpy as np
 
 from kerasgen.data.pictures import EXTENSIONS, MODES, is_picture
 
 _HELD_OUT = "validation"
+_SPLIT_FOLDERS = ("train", "validation", "val", "test")
+
+
+_MOST_CLASSES = 100_000  # beyond it a label is rather a number of something else
 
 
 class Source:
@@ -74,6 +79,11 @@ def open_source(
     """
     import tensorflow as tf
 
+    if not isinstance(split, str) or not split:
+        raise ValueError(
+            f"`split` must be a name such as 'train' or 'test'. Received: split={split!r}"
+        )
+    value_range = _check_value_range(value_range)
     part = "train" if validation_split is not None and split == _HELD_OUT else split
     if isinstance(source, tf.data.Dataset):
         return _open_dataset(source, part, value_range)
@@ -114,6 +124,21 @@ def _is_tfds_config(source):
     if not slash or not first or pathlib.Path(first).exists():
         return False
     return first.partition(":")[0] in _tfds_names()
+
+
+def _check_value_range(value_range):
+    if value_range is None:
+        return None
+    try:
+        low, high = (float(value) for value in value_range)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(
+            "`value_range` must be two finite numbers (low, high), the lower first. "
+            f"Received: value_range={value_range!r}"
+        )
+    return low, high
 
 
 def _only_train(kind, split):
@@ -166,18 +191,16 @@ def _open_folder(root, split):
             f"Expected a folder of pictures, and this is a file: give the folder it is in. "
             f"Received: source={str(root)!r}"
         )
+    classes = set()
     if (root / split).is_dir():
+        # A class keeps its number in every split, also where one of them lacks another class.
+        for name in {split, *_SPLIT_FOLDERS}:
+            classes |= set(_subfolders(root / name))
         root = root / split
-    else:
-        _only_train(f"The folder {str(root)!r}", split)
-    inside = sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file()
-        and not any(
-            part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts[:-1]
-        )
-    )
+    elif split != "train":
+        folders = ", ".join(repr(folder) for folder in _subfolders(root))
+        _only_train(f"The folder {str(root)!r} (with the subfolders: {folders or 'none'})", split)
+    inside = sorted(_files(root))
     paths = [path for path in inside if is_picture(path)]
     if not paths:
         found = sorted({path.suffix.lower() or path.name for path in inside})[:8]
@@ -189,15 +212,49 @@ def _open_folder(root, split):
     tops = [path.relative_to(root).parts[0] for path in paths]
     if any(len(path.relative_to(root).parts) == 1 for path in paths):
         return _FolderSource(root, paths, None, None)
-    class_names = sorted(set(tops))
+    class_names = sorted(classes | set(tops))
     labels = np.searchsorted(class_names, tops)
     return _FolderSource(root, paths, labels, class_names)
+
+
+def _files(root):
+    """Files anywhere under a folder, behind links too, but not in what archivers leave behind."""
+    seen = set()
+    for folder, folders, names in os.walk(root, onerror=_warn_left_out, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(filter(_is_shown, folders))
+        if real not in seen:
+            for path in (pathlib.Path(folder, name) for name in names):
+                # A broken link is named when it is decoded; a pipe would never end.
+                if path.is_file() or path.is_symlink():
+                    yield path
+        seen.add(real)
+
+
+def _warn_left_out(error):
+    warnings.warn(f"Left out a folder that can't be listed: {error}", stacklevel=2)
+
+
+def _subfolders(root):
+    if not root.is_dir():
+        return []
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and _is_shown(path.name))
+
+
+def _is_shown(name):
+    return not name.startswith(".") and name != "__MACOSX"
 
 
 def _open_arrays(source, split, value_range):
     _only_train("An array", split)
     images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise ValueError(
+            "The pictures of an array must share one shape: resize them, or give a folder of "
+            f"files. Received: a {type(images).__name__} of arrays of different shapes"
+        ) from None
     images = _check_array(images, value_range)
     class_names = None
     if labels is not None:
@@ -231,9 +288,7 @@ def _check_array(images, value_range):
             "Say which range floating-point pictures are in: `value_range=(0, 1)`, (-1, 1) or "
             f"(0, 255). Received: value_range=None, dtype={images.dtype}"
         )
-    low, high = (float(v) for v in value_range)
-    if not low < high:
-        raise ValueError(f"`value_range` must rise. Received: value_range={value_range}")
+    low, high = value_range
     if not np.isfinite(images).all():
         bad = int((~np.isfinite(images)).reshape(len(images), -1).any(1).sum())
         raise ValueError(
@@ -256,11 +311,13 @@ def _check_labels(labels, count):
     if (
         labels.shape != (count,)
         or not np.issubdtype(labels.dtype, np.integer)
-        or (count and labels.min() < 0)
+        or labels.min() < 0
+        or labels.max() >= _MOST_CLASSES
     ):
         raise ValueError(
-            f"Labels must be {count} whole numbers from 0, one a picture. "
+            f"Labels must be {count} whole numbers from 0 to {_MOST_CLASSES - 1}, one a picture. "
             f"Received: shape={labels.shape}, dtype={labels.dtype}"
+            + (f", from {labels.min()} to {labels.max()}" if labels.size else "")
         )
     return labels
 
@@ -283,16 +340,18 @@ def _open_dataset(dataset, split, value_range):
         )
     if image_spec.shape.rank == 4:
         dataset = dataset.unbatch()
+    label_key = "label" if isinstance(spec, dict) else 1
+    image_key = "image" if isinstance(spec, dict) else 0
+    labelled = isinstance(spec, dict) and "label" in spec
+    labelled = labelled or (isinstance(spec, tuple) and len(spec) > 1)
+    # A second picture, a file name or a weight is no label.
+    labelled = labelled and getattr(spec[label_key], "dtype", tf.string).is_integer
     images, labels = [], []
     for element in dataset.as_numpy_iterator():
-        if isinstance(element, dict):
-            element = (
-                (element["image"], element["label"]) if "label" in element else (element["image"],)
-            )
-        elif not isinstance(element, tuple):
-            element = (element,)
-        images.append(_check_array(element[0][None], value_range)[0])
-        labels.extend(element[1:2])
+        image = element[image_key] if isinstance(spec, (dict, tuple)) else element
+        images.append(_check_array(image[None], value_range)[0])
+        if labelled:
+            labels.append(element[label_key])
     if not images:
         raise ValueError("The tf.data.Dataset is empty.")
     class_names = None
@@ -322,7 +381,14 @@ class _TFDSSource(Source):
         self.split = split
         self.image_key = image_key
         self.label_key = label_key
-        self.cache_key = f"{builder.data_path} {split}".encode()
+
+    @property
+    def cache_key(self):
+        try:
+            written = os.stat(self.builder.data_path / "dataset_info.json").st_mtime_ns
+        except OSError:  # in a bucket, say
+            written = None
+        return f"{self.builder.data_path} {written} {self.split}".encode()
 
     def __len__(self):
         return self.builder.info.splits[self.split].num_examples
@@ -360,15 +426,16 @@ def _open_tfds(name, split, data_dir, download):
         f"machine with `tfds build {name}`, and give its directory as `data_dir` (`--data-dir`)"
     )
     try:
-        builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        builder = tfds.builder(name, data_dir=looked_in, try_gcs=False)
     except tfds.core.DatasetNotFoundError:
         raise ValueError(
             f"There is no folder, and no TFDS data set, named {name!r}."
             f"{nearest(name, [*_tfds_names(), 'digits'])} Received: source={name!r}"
         ) from None
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, ImportError, ValueError) as error:
         raise ValueError(
-            f"TFDS can't open {name!r}: {str(error).splitlines()[0]} Received: source={name!r}"
+            f"There is no folder named {name!r}, and TFDS can't open a data set of that name: "
+            f"{' '.join(str(error).split())[:400]} Received: source={name!r}"
         ) from None
     if not builder.is_prepared():
         if not download:
@@ -379,15 +446,20 @@ def _open_tfds(name, split, data_dir, download):
         builder.download_and_prepare()
     splits = builder.info.splits
     try:
-        splits[split]
-    except (KeyError, ValueError) as error:
+        if splits[split].num_examples < 1:
+            raise ValueError("It has no examples.")
+    except (AssertionError, KeyError, ValueError) as error:
         raise ValueError(
             f"The TFDS data set {name!r} has no split {split!r}: it has {sorted(splits)}, "
             f"parts of them as 'train[:10%]', and 'validation' with `validation_split`. "
-            f"({str(error).splitlines()[0][:200]})"
+            f"{str(error).splitlines()[0][:200]} Received: split={split!r}"
         ) from None
     features = builder.info.features
-    images = [k for k, f in features.items() if type(f) is tfds.features.Image]
+    images = [
+        key
+        for key, feature in features.items()
+        if type(feature) is tfds.features.Image and feature.np_dtype in (np.uint8, np.uint16)
+    ]
     labels = [k for k, f in features.items() if type(f) is tfds.features.ClassLabel]
     if len(images) != 1 and "image" not in images:
         raise ValueError(

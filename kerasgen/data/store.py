@@ -5,8 +5,10 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import os
 import pathlib
+import shutil
 import warnings
 import weakref
 
@@ -59,7 +61,8 @@ def build_store(source, image_size, channels, cover=1.0, cache="auto", strict=Fa
         source: `kerasgen.data.sources.Source`.
         image_size, channels, cover: see `kerasgen.data.pictures.read_picture`.
         cache: "auto", "memory", or a directory. Where the decoded pictures go; "auto" takes the
-            user's cache directory if they would fill more than half of the free memory.
+            user's cache directory if they would fill more than 40% of the free memory.
+            Pictures kept for random crops (`cover` above 1) stay in memory.
         strict: bool. Whether an unreadable picture is an error or is left out with a warning.
 
     Returns:
@@ -67,16 +70,18 @@ def build_store(source, image_size, channels, cover=1.0, cache="auto", strict=Fa
 
     Raises:
         ValueError: for an unreadable picture if `strict`, or if none can be read.
+        OSError: where the disk has no room for the decoded pictures.
     """
     shape = (len(source), *image_size, channels)
     if source.cache_key is None:
         return _decode(source, shape, cover, strict)
     facts = repr((_FORMAT, source.cache_key, shape, cover))
     key = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
-    store = _ALIVE.get((key, strict))
+    alive = (key, strict, str(cache))
+    store = _ALIVE.get(alive)
     if store is None:
         store = _load_or_decode(source, shape, cover, strict, cache, key)
-        _ALIVE[key, strict] = store
+        _ALIVE[alive] = store
     return store
 
 
@@ -87,8 +92,20 @@ def _load_or_decode(source, shape, cover, strict, cache, key):
     path = pathlib.Path(directory).expanduser() / f"{key}.npy"
     if not (path.exists() and path.with_suffix(".json").exists()):
         with write_beside(path) as part:
+            _check_room(part.parent, shape)
             _decode(source, shape, cover, strict, part, path.with_suffix(".json"))
     return _open_cached(path, strict)
+
+
+def _check_room(directory, shape):
+    # Writing to a mapped file on a full disk would end the process without a message.
+    needed, free = math.prod(shape), shutil.disk_usage(directory).free
+    if needed > free:
+        raise OSError(
+            f"The decoded pictures need {needed / 1e9:.1f} GB and {str(directory)!r} has "
+            f"{free / 1e9:.1f} GB left: make room, name another directory as `cache`, or load "
+            f"smaller pictures. Received: image_size={shape[1:3]}"
+        )
 
 
 def _cache_directory(shape, cache):
@@ -109,7 +126,7 @@ def _decode(source, shape, cover, strict, file=None, about=None):
 
     def read(entry):
         try:
-            pixels = read_picture(entry[1], image_size, channels, cover)
+            pixels = np.ascontiguousarray(read_picture(entry[1], image_size, channels, cover))
         except Exception as error:  # any broken file, however Pillow's codecs take it
             return None, f"{type(error).__name__}: {error}"
         return pixels, hashlib.blake2b(pixels, digest_size=16).digest()
@@ -137,6 +154,8 @@ def _decode(source, shape, cover, strict, file=None, about=None):
                     pixels[len(digests)] = picture
                 digests.append(digest)
                 labels.append(label)
+    if not digests:
+        _report(unreadable, strict, 0)
     labels = np.asarray(labels, np.int32)
     if file is not None:
         pixels.flush()

@@ -23,13 +23,13 @@ def grid_image(grid, gap=_GAP):
         `PIL.Image.Image`.
 
     Raises:
-        ValueError: an array of another rank or dtype.
+        ValueError: an array of another rank, dtype or number of channels.
     """
     grid = np.asarray(grid)
-    if grid.ndim != 5 or grid.dtype != np.uint8:
+    if grid.ndim != 5 or grid.dtype != np.uint8 or grid.shape[-1] not in (1, 2, 3, 4):
         raise ValueError(
-            "A grid of pictures must be uint8 of shape (rows, columns, height, width, channels). "
-            f"Received: dtype={grid.dtype}, shape={grid.shape}"
+            "A grid of pictures must be uint8 of shape (rows, columns, height, width, channels), "
+            f"with 1 to 4 channels. Received: dtype={grid.dtype}, shape={grid.shape}"
         )
     factor = max(1, _SMALLEST_SHOWN // max(grid.shape[2:4]))
     grid = grid.repeat(factor, axis=2).repeat(factor, axis=3)
@@ -65,7 +65,12 @@ def write_film(path, frames, milliseconds=150, hold=2000):
         frames: list of paths of pictures of equal size, in order.
         milliseconds: int. How long a frame is shown. Defaults to 150.
         hold: int. How long the last one is shown, in milliseconds. Defaults to 2000.
+
+    Raises:
+        ValueError: no frames.
     """
+    if not frames:
+        raise ValueError(f"A film needs at least one frame. Received: frames={frames!r}")
     pictures = []
     for frame in frames:
         with Image.open(frame) as picture:
@@ -73,7 +78,12 @@ def write_film(path, frames, milliseconds=150, hold=2000):
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
     with write_beside(path) as part:
         pictures[0].save(
-            part, save_all=True, append_images=pictures[1:], duration=durations, loop=0
+            part,
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations,
+            loop=0,
+            **({"lossless": True} if part.suffix == ".webp" else {}),
         )
 
 

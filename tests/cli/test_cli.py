@@ -1,0 +1,336 @@
+"""The command line: real runs on tiny settings, real signals, and bad input."""
+
+import collections
+import csv
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import kerasgen
+from kerasgen.cli import main
+
+TINY = ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--set", "latent_dim=8"]
+DIGITS = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256", *TINY]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a command in an empty working directory; gives exit code, output and error text."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse's way out
+            code = error.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("trained") / "run"
+    assert main([*DIGITS, "--epochs", "3", "--seed", "4", "--out", str(path)]) == 0
+    return path
+
+
+def process(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "kerasgen.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        **options,
+    )
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# === train ===
+
+
+def test_a_run_directory_holds_everything(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "config.json",
+        "history.csv",
+        "model.keras",
+        "samples",
+        "saved_model",
+    }
+    config = json.loads((trained / "config.json").read_text())
+    assert config["arguments"]["seed"] == 4
+    assert config["model"]["class"] == "DCGAN"
+    assert config["model"]["config"]["generator_filters"] == 4
+    assert config["data"]["num_images"] == 1797
+    assert config["versions"]["tensorflow"] == tf.__version__
+    data = kerasgen.data.load_images("digits", image_size=8)
+    assert config["data"]["fingerprint"] == data.fingerprint
+    with open(trained / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert all(np.isfinite(float(row["discriminator_loss"])) for row in rows)
+    names = sorted(path.name for path in (trained / "samples").iterdir())
+    assert names == [
+        *(f"samples-epoch-000{epoch}.png" for epoch in (1, 2, 3)),
+        "samples-latest.png",
+        "samples.gif",
+    ]
+
+
+def test_the_saved_models_are_the_trained_one(trained):
+    model = keras.saving.load_model(trained / "model.keras")
+    assert int(model.step) == 3 * (1797 // 256)
+    served = tf.saved_model.load(trained / "saved_model" / "1").signatures["generate_png"]
+    png = served(seed=tf.constant([9], tf.int64))["image_bytes"][0]
+    np.testing.assert_array_equal(tf.io.decode_png(png), model.generate(1, seed=9)[0])
+
+
+def test_the_command_is_load_compile_and_fit(trained):
+    """What the command does is what a few lines of Python do, to the bit."""
+    data = kerasgen.data.load_images("digits", image_size=8, batch_size=256, seed=4)
+    model = kerasgen.DCGAN(
+        (8, 8, 1), latent_dim=8, generator_filters=4, discriminator_filters=4, seed=4
+    )
+    model.compile()
+    model.fit(data, epochs=3, verbose=0)
+    saved = keras.saving.load_model(trained / "model.keras")
+    for a, b in zip(model.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_defaults_number_the_runs_and_tell_what_was_chosen(run, tmp_path):
+    for number in ("0001", "0002"):
+        code, out, _ = run(*DIGITS, "--epochs", "1", "--sample-every", "1")
+        assert code == 0
+        directory = tmp_path / "runs" / f"{number}-dcgan-digits"
+        for path in ("samples/samples-latest.png", "samples/samples.gif", "model.keras"):
+            assert (directory / path).is_file()
+            assert f"runs/{number}-dcgan-digits/{path}" in out
+        assert f"runs/{number}-dcgan-digits/saved_model/1" in out
+    assert "digits, 1797 grey pictures of 8x8 pixels" in out
+
+
+def test_size_channels_and_classes_come_from_a_folder(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(8):
+            array = rng.integers(0, 256, (24, 20, 3)).astype(np.uint8)
+            Image.fromarray(array).save(tmp_path / "pets" / name / f"{index}.png")
+    (tmp_path / "pets" / "cat" / "broken.png").write_bytes(b"no picture")
+    code, out, err = run(
+        *("train", "dcgan", "--data", "pets", "--epochs", 1, "--batch-size", 4, "--labels"),
+        *("--validation-split", 0.25, "--flip", "--out", "run", *TINY),
+    )
+    assert code == 0, err
+    assert "colour pictures of 24x20 pixels; their own size" in out
+    assert "broken.png" in err and err.count("Left out") == 1
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    assert model.image_shape == (24, 20, 3) and model.num_classes == 2
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["class_names"] == ["cat", "dog"]
+    assert config["data"]["num_images"] == 12
+    assert "val_discriminator_loss" in (tmp_path / "run" / "history.csv").read_text()
+
+
+def test_minutes_bound_the_training(run, tmp_path):
+    code, out, _ = run(*DIGITS, "--minutes", "0.02", "--out", "run")
+    assert code == 0
+    steps = int(re.search(r"Trained (\d+) steps", out)[1])
+    assert steps == int(keras.saving.load_model(tmp_path / "run" / "model.keras").step) > 0
+
+
+def test_settings_reach_model_and_compile(run, tmp_path):
+    code, _, err = run(
+        *DIGITS, "--epochs", 1, "--out", "run", "--precision", "mixed_bfloat16",
+        *("--set", "learning_rate=0.002", "--set", "ema_decay=0.5"),
+    )  # fmt: skip
+    assert code == 0, err
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    assert float(model.generator_optimizer.learning_rate) == pytest.approx(0.002)
+    assert model.ema_decay == 0.5 and model.latent_dim == 8
+    assert model.dtype_policy.name == "mixed_bfloat16"
+
+
+# === Ctrl-C and kill ===
+
+
+def wait_for(path, child, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert child.poll() is None, child.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
+    child = process(*DIGITS, "--epochs", 100000, "--sample-every", 1, "--out", tmp_path / "run")
+    wait_for(tmp_path / "run" / "samples" / "samples-epoch-0002.png", child)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=120)
+    assert child.returncode == 130, out
+    assert "Traceback" not in out
+    assert "Stopping after this step and saving" in out
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    assert f"Trained {int(model.step)} steps" in out
+    assert (tmp_path / "run" / "samples" / "samples.gif").exists()
+    assert (tmp_path / "run" / "saved_model" / "1" / "saved_model.pb").exists()
+    with open(tmp_path / "run" / "history.csv") as file:
+        assert len(list(csv.DictReader(file))) >= 2
+
+
+def test_a_kill_leaves_no_half_written_file(tmp_path):
+    child = process(*DIGITS, "--epochs", 100000, "--sample-every", 1, "--out", tmp_path / "run")
+    wait_for(tmp_path / "run" / "samples" / "samples-epoch-0005.png", child)
+    child.kill()
+    child.communicate()
+    whole = [p for p in (tmp_path / "run").rglob("*") if p.is_file() and p.name[0] != "."]
+    assert collections.Counter(path.suffix for path in whole)[".png"] >= 5
+    for path in whole:
+        if path.suffix == ".png":
+            assert pixels(path).shape == (530, 530)
+    json.loads((tmp_path / "run" / "config.json").read_text())
+
+
+# === generate and export ===
+
+
+def test_generate_writes_the_model_s_pictures(run, trained, tmp_path):
+    model = keras.saving.load_model(trained / "model.keras")
+    code, out, _ = run("generate", trained, "--num", 5, "--seed", 3, "--out", "grid.png")
+    assert code == 0 and "5 pictures: grid.png" in out
+    grid = pixels(tmp_path / "grid.png")
+    images = model.generate(5, seed=3).repeat(8, 1).repeat(8, 2)[..., 0]
+    assert grid.shape == (2 * 66 + 2, 3 * 66 + 2)
+    np.testing.assert_array_equal(grid[2:66, 2:66], images[0])
+    np.testing.assert_array_equal(grid[68:132, 68:132], images[4])
+    assert (grid[68:132, 134:198] == 255).all()
+    code, _, _ = run("generate", trained / "model.keras", "--num", 3, "--seed", 3, "--out", "many")
+    assert code == 0
+    files = sorted((tmp_path / "many").iterdir())
+    assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
+    for file, image in zip(files, model.generate(3, seed=3), strict=True):
+        np.testing.assert_array_equal(pixels(file), image[..., 0])
+
+
+def test_export_numbers_versions_below_the_run_s_name(run, trained, tmp_path):
+    for version in ("1", "2"):
+        code, out, _ = run("export", trained, "--out", "models")
+        assert code == 0 and f"models/run/{version}" in out
+    code, _, _ = run("export", trained, "--out", "models", "--name", "digits")
+    assert code == 0
+    for path in ("run/1", "run/2", "digits/1"):
+        signatures = tf.saved_model.load(tmp_path / "models" / path).signatures
+        assert set(signatures) == {"serving_default", "decode", "generate_png"}
+
+
+# === Bad input: a clear error before any work, nothing on disk touched ===
+
+
+def bad_train(*changes, data="digits"):
+    return ["train", "dcgan", "--data", data, "--epochs", "1", *TINY, *changes]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (bad_train(data="nowhere/pictures"), "no folder 'nowhere/pictures'"),
+        (bad_train(data="empty"), "is empty"),
+        (bad_train(data="texts"), r"holds only \.txt files"),
+        (bad_train(data="texts/a.txt"), "this is a file"),
+        (bad_train(data="fashion_mnits"), "fashion_mnist"),
+        (bad_train(data="fashion_mnist"), "--download"),
+        (bad_train("--split", "tset"), "split='tset'"),
+        (bad_train("--image-size", "0"), "image_size=0"),
+        (bad_train("--image-size", "-32"), "image_size=-32"),
+        (bad_train("--image-size", "30"), "28 or 32"),
+        (bad_train("--image-size", "big"), "expected 64 or 48x64"),
+        (bad_train("--channels", "7"), "channels=7"),
+        (bad_train("--batch-size", "2000"), "don't fill one batch"),
+        (bad_train("--batch-size", "0"), "batch_size=0"),
+        (bad_train("--labels", data="flat"), "Labels asked of folder"),
+        (bad_train("--validation-split", "1.5"), "validation_split=1.5"),
+        (bad_train("--set", "generator_filter=8"), "Did you mean 'generator_filters'"),
+        (bad_train("--set", "learning_rate"), "NAME=VALUE"),
+        (bad_train("--set", "latent_dim=none"), "latent_dim='none'"),
+        (bad_train("--set", "loss=hinged"), "non_saturating"),
+        (bad_train("--set", "learning_rate=-1"), "learning_rate=-1"),
+        (bad_train("--minutes", "3"), "not allowed with argument"),
+        (bad_train("--epochs", "0"), "`--epochs` must be at least 1"),
+        (bad_train("--sample-every", "0"), "`--sample-every`"),
+        (["train", "dcgan", "--data", "digits", "--minutes", "0"], "`--minutes`"),
+        (["train", "dcgam", "--data", "digits"], "dcgan"),
+        (["train", "dcgan"], "--data"),
+        (["generate", "texts"], "model.keras"),
+        (["generate", "nowhere"], "Received: 'nowhere'"),
+        (["generate", "torn.keras"], "can't be loaded"),
+        (["generate", "texts", "--out", "a.jpg"], "a.jpg"),
+        (["generate", "texts", "--num", "0"], "--num"),
+        (["generate", "texts", "--out", "flat"], "holds something already"),
+        (["export", "texts"], "model.keras"),
+        (["export", "texts", "--name", "../away"], "plain name"),
+    ],
+)
+def test_bad_input(run, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    for folder in ("empty", "texts", "flat"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a")
+    (tmp_path / "torn.keras").write_bytes(b"PK\x03\x04 torn")
+    for index in range(70):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / "flat" / f"{index}.png")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert re.search(message, err), err
+    assert "Traceback" not in err
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_another_run_is_never_overwritten(run, trained):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    code, _, err = run(*DIGITS, "--epochs", "1", "--out", trained)
+    assert code == 2 and "never overwritten" in err
+    assert before == {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+
+
+def test_a_full_disk_is_found_before_training(run, tmp_path, monkeypatch):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**9, 10**9, 10**6))
+    code, _, err = run(*DIGITS, "--epochs", "1", "--out", "run")
+    assert code == 2 and "MB free" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_what_is_whole(run, tmp_path, monkeypatch):
+    original = pathlib.Path.write_text
+
+    def fail(path, *arguments, **options):
+        original(path, "half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", fail)
+    code, _, err = run(*DIGITS, "--epochs", "1", "--out", "run")
+    assert code == 2 and "No space left on device" in err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == []
+
+
+def test_no_command_shows_the_help(run):
+    code, out, _ = run()
+    assert code == 2 and "train" in out

@@ -1,0 +1,300 @@
+"""DCGAN: the shared checks, and what is its own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from model_checks import ModelChecks
+
+import kerasgen
+from kerasgen.generative_model import GENERATE_BATCH, draw_latents
+from kerasgen.models.dcgan.networks import num_stages, stage_filters
+
+SMALL = {
+    "image_shape": (16, 16, 1),
+    "latent_dim": 8,
+    "generator_filters": 8,
+    "discriminator_filters": 8,
+}
+
+
+class TestDCGAN(ModelChecks):
+    model_class = kerasgen.DCGAN
+    init_kwargs = SMALL
+    networks = ["generator", "discriminator"]
+    optimizers = ["generator_optimizer", "discriminator_optimizer"]
+    # The discriminator learns first: at equal logits its loss is 2 ln 2.
+    falling = "discriminator_loss"
+
+
+class TestConditionalDCGAN(ModelChecks):
+    model_class = kerasgen.DCGAN
+    init_kwargs = {**SMALL, "num_classes": 3}
+    networks = ["generator", "discriminator"]
+    optimizers = ["generator_optimizer", "discriminator_optimizer"]
+    falling = "discriminator_loss"
+    shapes = [(12, 20, 3)]
+
+    def data(self, shape=None, **kwargs):
+        images = super().data(shape, **kwargs)
+        labelled = images.map(lambda batch: (batch, tf.range(tf.shape(batch)[0]) % 3))
+        labelled.epoch = images.epoch
+        return labelled
+
+    def test_served_pictures_are_generate_s(self):
+        model = self.make()
+        seeds, labels = tf.constant([7, 8], tf.int64), tf.constant([2, 1])
+        pngs = model.serving_signatures()["generate_png"].function(seeds, labels)["image_bytes"]
+        for seed, label, png in zip((7, 8), (2, 1), pngs.numpy(), strict=True):
+            expected = model.generate(labels=[label], seed=seed)[0]
+            np.testing.assert_array_equal(tf.io.decode_image(png), expected)
+
+
+def small(**changes):
+    model = kerasgen.DCGAN(**{**SMALL, **changes})
+    model.compile()
+    return model
+
+
+def batch(count=8, shape=(16, 16, 1), seed=0):
+    images = np.random.default_rng(seed).uniform(-1, 1, (count, *shape))
+    return tf.constant(images, tf.float32)
+
+
+def test_one_step_is_two_adam_updates_from_one_generator_pass():
+    """An independent step: own gradients by hand, own Adam formula, own moving average."""
+    model = small()
+    images = batch()
+    networks = [model.generator, model.discriminator]
+    before = [[v.numpy() for v in network.trainable_variables] for network in networks]
+    statistics = [v.numpy() for v in model.generator.non_trainable_variables]
+    average = [v.numpy() for v in model.ema_generator.variables]
+    latents = tf.random.stateless_normal((8, 8), model.step_seed(0), alg="philox")
+    with tf.GradientTape(persistent=True) as tape:
+        fakes = model.generator(latents, training=True)
+        real = model.discriminator(images, training=True)
+        fake = model.discriminator(fakes, training=True)
+        losses = [
+            tf.reduce_mean(tf.math.log1p(tf.exp(-fake))),
+            tf.reduce_mean(tf.math.log1p(tf.exp(-real)) + tf.math.log1p(tf.exp(fake))),
+        ]
+    gradients = [
+        tape.gradient(loss, [v.value for v in network.trainable_variables])
+        for loss, network in zip(losses, networks, strict=True)
+    ]
+    for variable, value in zip(model.generator.non_trainable_variables, statistics, strict=True):
+        variable.assign(value)  # the pass above moved the batch statistics
+
+    logs = model.train_step(images)
+
+    np.testing.assert_allclose(logs["generator_loss"], losses[0], rtol=1e-5)
+    np.testing.assert_allclose(logs["discriminator_loss"], losses[1], rtol=1e-5)
+    np.testing.assert_allclose(logs["real_score"], tf.reduce_mean(tf.sigmoid(real)), rtol=1e-5)
+    np.testing.assert_allclose(logs["fake_score"], tf.reduce_mean(tf.sigmoid(fake)), rtol=1e-5)
+    for network, olds, grads in zip(networks, before, gradients, strict=True):
+        for variable, old, gradient in zip(network.trainable_variables, olds, grads, strict=True):
+            # Adam's first step: bias correction leaves gradient / (|gradient| + epsilon).
+            g = gradient.numpy()
+            scale = np.sqrt(0.001) / (1 - 0.5)
+            update = 5e-4 * scale * (0.5 * g) / (np.sqrt(0.001 * g**2) + 1e-7)
+            np.testing.assert_allclose(variable, old - update, atol=2e-6)
+    decay = 1 / 10  # (1 + step) / (10 + step) at step 0, below ema_decay
+    for mean, old, value in zip(
+        model.ema_generator.variables, average, model.generator.variables, strict=True
+    ):
+        np.testing.assert_allclose(mean, decay * old + (1 - decay) * value.numpy(), atol=1e-6)
+
+
+def test_the_average_includes_batch_statistics_and_draws_the_pictures():
+    model = small()
+    model.fit(model_data(), epochs=2, verbose=0)
+    assert any("moving_mean" in v.path for v in model.ema_generator.variables)
+    seeds = tf.constant([[4, i] for i in range(GENERATE_BATCH)], tf.int64)
+    latents = draw_latents(seeds, 8)
+    images = model.ema_generator(latents, training=False).numpy()
+    expected = np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(model.generate(GENERATE_BATCH, seed=4), expected)
+    assert (model.generator(latents, training=False).numpy() != images).any()
+
+
+def test_without_averaging_the_average_is_the_generator():
+    model = small(ema_decay=0.0)
+    model.fit(model_data(), epochs=1, verbose=0)
+    for mean, value in zip(model.ema_generator.variables, model.generator.variables, strict=True):
+        np.testing.assert_array_equal(mean, value)
+
+
+def model_data(count=32):
+    return kerasgen.data.load_images(
+        np.random.default_rng(0).integers(0, 256, (count, 16, 16, 1)).astype(np.uint8),
+        batch_size=8,
+    )
+
+
+def test_generated_pictures_approach_the_data():
+    """Two flat grey levels: training moves the pictures' levels towards both of them."""
+    images = np.concatenate([np.full((64, 8, 8, 1), 40), np.full((64, 8, 8, 1), 210)])
+    data = kerasgen.data.load_images(images.astype(np.uint8), image_size=8, batch_size=16)
+    model = kerasgen.DCGAN((8, 8, 1), latent_dim=4, generator_filters=16, discriminator_filters=16)
+    model.compile(learning_rate=1e-3)
+
+    def distance():
+        """Wasserstein distance between the pictures' mean levels and the data's."""
+        levels = np.sort(model.generate(256, seed=0).mean((1, 2, 3)))
+        return np.abs(levels - np.repeat([40, 210], 128)).mean()
+
+    before = distance()
+    model.fit(data, epochs=40, verbose=0)
+    assert before > 75
+    assert distance() < 0.5 * before
+
+
+def test_noise_differs_from_step_to_step_and_between_streams():
+    model = small()
+    first = model.step_seed(0).numpy()
+    assert (first != model.step_seed(1).numpy()).any()
+    model.step.assign_add(1)
+    assert (first != model.step_seed(0).numpy()).any()
+    assert (first != small(seed=1).step_seed(0).numpy()).any()
+    np.testing.assert_array_equal(first, small().step_seed(0).numpy())
+
+
+def test_replicas_draw_different_noise():
+    devices = tf.config.list_logical_devices("CPU")
+    assert len(devices) == 1
+    model = small()
+    context = tf.distribute.get_replica_context
+    assert context().replica_id_in_sync_group == 0
+    seed = tf.random.experimental.stateless_fold_in(
+        tf.constant([0, 0]), tf.cast(model.step.value, tf.int32)
+    )
+    draws = [tf.random.experimental.stateless_fold_in(seed, replica) for replica in (0, 1)]
+    np.testing.assert_array_equal(draws[0], model.step_seed(0))
+    assert (draws[0].numpy() != draws[1].numpy()).any()
+
+
+def test_conditional_generator_and_discriminator_follow_the_labels():
+    """Class 0 is dark, class 1 is bright; the labels alone decide which is drawn."""
+    images = np.concatenate([np.full((64, 8, 8, 1), 40), np.full((64, 8, 8, 1), 210)])
+    labels = np.repeat([0, 1], 64)
+    data = kerasgen.data.load_images(
+        (images.astype(np.uint8), labels), image_size=8, batch_size=32, labels=True
+    )
+    model = kerasgen.DCGAN(
+        (8, 8, 1), latent_dim=4, generator_filters=16, discriminator_filters=16, num_classes=2
+    )
+    model.compile()
+    model.fit(data, epochs=100, verbose=0)
+    dark = model.generate(labels=np.zeros(64, int), seed=0).mean((1, 2, 3))
+    bright = model.generate(labels=np.ones(64, int), seed=0).mean((1, 2, 3))
+    assert np.mean(dark < bright) > 0.95
+    assert dark.mean() < 90 and bright.mean() > 160
+    grid = model.preview()["samples"]
+    assert grid[:, 0].mean() < grid[:, 1].mean()
+    np.testing.assert_array_equal(
+        model.generate(3, seed=0), model.generate(labels=[0, 1, 0], seed=0)
+    )
+
+
+def test_interpolation_goes_from_one_picture_to_the_other():
+    model = small()
+    model.fit(model_data(), epochs=1, verbose=0)
+    path = model.interpolate(3, 4, steps=5)
+    assert len(path) == 5
+    np.testing.assert_array_equal(path[0], model.generate(1, seed=3)[0])
+    a, b = np.eye(8)[0] * 2, np.eye(8)[1] * 2
+    middle = model.generate(latents=[(a + b) / np.sqrt(2)])  # spherical: as long as the ends
+    difference = model.interpolate(a, b, steps=3)[1].astype(int) - middle[0]
+    assert np.abs(difference).max() <= 1
+
+
+def test_stages_follow_the_size():
+    sizes = [
+        (8, 8, 1),
+        (16, 16, 1),
+        (28, 28, 1),
+        (32, 32, 1),
+        (64, 64, 3),
+        (48, 32, 3),
+        (36, 60, 4),
+    ]
+    assert [num_stages(size) for size in sizes] == [1, 2, 2, 3, 4, 3, 2]
+    assert stage_filters(48, 3) == [48, 96, 192]
+    assert stage_filters(16, 5) == [16, 32, 64, 128, 128]
+    model = kerasgen.DCGAN((64, 64, 3))
+    widths = [
+        layer.filters
+        for layer in model.generator.layers
+        if isinstance(layer, keras.layers.Conv2DTranspose)
+    ]
+    assert widths == [192, 96, 48, 3]
+
+
+def test_losses_stay_float32_under_mixed_precision():
+    model = small(dtype="mixed_float16")
+    hidden = model.discriminator.layers[1]
+    assert hidden.compute_dtype == "float16"
+    logits = model.discriminator(batch())
+    assert logits.dtype == tf.float32
+    assert model.generator(tf.zeros((2, 8))).dtype == tf.float32
+    assert model.adversarial_loss.generator(logits, logits).dtype == tf.float32
+
+
+def test_predict_is_the_averaged_generator():
+    model = small()
+    latents = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    np.testing.assert_allclose(
+        model.predict(latents, verbose=0), model.ema_generator(latents), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"latent_dim": 0},
+        {"latent_dim": 1.5},
+        {"generator_filters": 0},
+        {"discriminator_filters": -1},
+        {"num_classes": 1},
+        {"ema_decay": 1.0},
+        {"ema_decay": -0.1},
+    ],
+)
+def test_bad_arguments_are_named(changes):
+    with pytest.raises(ValueError, match=f"Received: {next(iter(changes))}="):
+        kerasgen.DCGAN(**{**SMALL, **changes})
+
+
+def test_the_message_names_sizes_that_would_do():
+    with pytest.raises(ValueError, match="near 30 that is 28 or 32"):
+        kerasgen.DCGAN((30, 32, 3))
+
+
+def test_bad_compile_arguments_are_named():
+    model = kerasgen.DCGAN(**SMALL)
+    with pytest.raises(ValueError, match="non_saturating"):
+        model.compile(loss="non_saturated")
+    with pytest.raises(ValueError, match="learning_rate=0"):
+        model.compile(learning_rate=0)
+    with pytest.raises(TypeError, match="generator_optimizer"):
+        model.compile(optimizer="adam")
+
+
+def test_bad_calls_are_named():
+    model = small()
+    conditional = small(num_classes=3)
+    for call, message in (
+        (lambda: model.generate(0), "num_images=0"),
+        (lambda: model.generate(2, seed=0.5), "seed=0.5"),
+        (lambda: model.generate(2, labels=[0, 1]), "no classes"),
+        (lambda: model.generate(3, latents=np.zeros((2, 8))), "agree in number"),
+        (lambda: model.generate(latents=np.zeros((2, 7))), r"shape=\(2, 7\)"),
+        (lambda: model.generate(latents=np.full((2, 8), np.nan)), "finite"),
+        (lambda: conditional.generate(labels=[0, 3]), "from 0 to 2"),
+        (lambda: conditional.generate(labels=[0.5]), "from 0 to 2"),
+        (lambda: model.interpolate(0, 1, steps=1), "steps=1"),
+        (lambda: model.fit(model_data().map(lambda x: x[:, :8]), verbose=0), r"\(16, 16, 1\)"),
+        (lambda: conditional.fit(model_data(), verbose=0), "labels=True"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

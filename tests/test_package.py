@@ -1,0 +1,67 @@
+"""What importing costs, and which backend it wants."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import kerasgen
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def heavy_after(code):
+    """Which heavy packages a fresh process has imported after running `code`."""
+    heavy = ("tensorflow", "keras", "numpy", "matplotlib", "sklearn")
+    result = run_python(f"import sys\n{code}\nprint([m for m in {heavy} if m in sys.modules])")
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_import_and_help_need_no_heavy_package():
+    assert heavy_after("import kerasgen") == "[]"
+    help_code = (
+        "from kerasgen.cli import main\ntry: main(['train', '--help'])\nexcept SystemExit: pass"
+    )
+    assert heavy_after(help_code) == "[]"
+
+
+def test_public_names_resolve():
+    for name in kerasgen.__all__:
+        assert getattr(kerasgen, name) is not None
+    assert set(kerasgen.__all__) <= set(dir(kerasgen))
+    with pytest.raises(AttributeError, match="no attribute 'DCGAM'"):
+        _ = kerasgen.DCGAM
+
+
+@pytest.mark.parametrize("imports", ["import keras, kerasgen", "import kerasgen, keras"])
+def test_models_load_whichever_is_imported_first(tmp_path, imports):
+    model = kerasgen.DCGAN((8, 8, 1), generator_filters=4, discriminator_filters=4)
+    model.save(tmp_path / "model.keras")
+    code = f"{imports}\nm = keras.saving.load_model({str(tmp_path / 'model.keras')!r})\n"
+    result = run_python(code + "print(type(m).__name__, m.generate(1, seed=0).sum())")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["DCGAN", str(model.generate(1, seed=0).sum())]
+
+
+# Keras' NumPy backend is always there; JAX may be missing, and Keras then fails by itself.
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_another_backend_is_refused_with_the_remedy(backend):
+    code = "import kerasgen\nkerasgen.DCGAN"
+    result = run_python(code, KERAS_BACKEND=backend)
+    assert result.returncode != 0
+    assert "KERAS_BACKEND=tensorflow" in result.stderr and f"'{backend}'" in result.stderr
+    code = "from kerasgen.cli import main\nexit(main(['train', 'dcgan', '--data', 'digits']))"
+    result = run_python(code, KERAS_BACKEND=backend)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "KERAS_BACKEND=tensorflow" in result.stderr

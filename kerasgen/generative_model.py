@@ -49,7 +49,7 @@ class GenerativeModel(keras.Model):
     """
 
     #: Steps of training that `kerasgen train` gives a model that is told no duration.
-    default_steps = 2000
+    default_steps = 3000
 
     def __init__(self, seed=0, loss_names=("loss",), **kwargs):
         super().__init__(**kwargs)

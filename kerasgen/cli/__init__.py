@@ -77,7 +77,7 @@ def _add_train(commands):
         help="64 or 48x64 (height x width), in pixels (default: from the pictures)",
     )
     train.add_argument("--channels", type=int, metavar="C", help="1 grey, 3 colour, 4 with alpha")
-    train.add_argument("--batch-size", type=int, default=64, metavar="B", help="default: 64")
+    train.add_argument("--batch-size", type=int, default=32, metavar="B", help="default: 32")
     train.add_argument("--split", default="train", help="part of a TFDS data set (default: train)")
     train.add_argument(
         "--validation-split", type=float, metavar="F", help="fraction held out and evaluated"

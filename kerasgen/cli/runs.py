@@ -13,6 +13,23 @@ from kerasgen.files import write_beside
 MODEL_FILE = "model.keras"
 
 
+def check_free(out):
+    """Checks, before any work, that a run may be written where the user wants it.
+
+    Args:
+        out: str or None.
+
+    Raises:
+        UserError: a path that holds something already.
+    """
+    path = None if out is None else pathlib.Path(out).expanduser()
+    if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(
+            f"{str(path)!r} holds something already, and a run is never overwritten: "
+            "give --out another directory, or remove this one."
+        )
+
+
 def new_run_directory(out, model, source):
     """Makes the directory of a new run.
 
@@ -27,14 +44,10 @@ def new_run_directory(out, model, source):
     Raises:
         UserError: a path that holds something already, or can't be written.
     """
+    check_free(out)
     try:
         if out is not None:
             path = pathlib.Path(out).expanduser()
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise UserError(
-                    f"{str(path)!r} holds something already, and a run is never overwritten: "
-                    "give --out another directory, or remove this one."
-                )
             path.mkdir(parents=True, exist_ok=True)
             return path
         word = re.sub(r"[^A-Za-z0-9]+", "-", pathlib.Path(source).name or source).strip("-").lower()

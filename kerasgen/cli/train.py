@@ -12,7 +12,7 @@ import time
 import warnings
 
 from kerasgen.cli import UserError
-from kerasgen.cli.runs import MODEL_FILE, new_run_directory, write_config
+from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
 from kerasgen.models.registry import model_entries
 
 FRAMES = 50
@@ -27,6 +27,7 @@ def run(arguments):
         raise UserError(f"`--sample-every` must be at least 1. Received: {arguments.sample_every}")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
         raise UserError(f"`--minutes` must be positive. Received: {arguments.minutes}")
+    check_free(arguments.out)
     try:
         model, dataset, validation = _prepare(arguments)
     except (ValueError, TypeError, ImportError, OSError) as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -337,7 +338,11 @@ def _check_options(batch_size, seed, augment, validation_split, crop, crops_per_
                 f"`augment` must be None, a callable, or of {AUGMENTATIONS}."
                 f"{nearest(name, AUGMENTATIONS)} Received: augment={augment!r}"
             )
-    if not isinstance(cache, (str, os.PathLike)) or not str(cache):
+    if (
+        not isinstance(cache, (str, os.PathLike))
+        or not str(cache)
+        or pathlib.Path(cache).expanduser().is_file()
+    ):
         raise ValueError(
             f"`cache` must be 'auto', 'memory' or a directory. Received: cache={cache!r}"
         )

@@ -5,6 +5,7 @@
 
 import difflib
 import hashlib
+import itertools
 import os
 import pathlib
 import warnings
@@ -91,7 +92,9 @@ def open_source(
         return _open_arrays(source, part, value_range)
     if isinstance(source, str) and source == "digits":
         return _open_digits(part)
-    if isinstance(source, os.PathLike) or (isinstance(source, str) and _looks_like_path(source)):
+    if isinstance(source, os.PathLike) or (
+        isinstance(source, str) and source and _looks_like_path(source)
+    ):
         return _open_folder(pathlib.Path(source).expanduser(), part)
     if isinstance(source, str) and source:
         return _open_tfds(source, part, data_dir, download)
@@ -222,13 +225,15 @@ def _files(root):
     seen = set()
     for folder, folders, names in os.walk(root, onerror=_warn_left_out, followlinks=True):
         real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(filter(_is_shown, folders))
-        if real not in seen:
-            for path in (pathlib.Path(folder, name) for name in names):
-                # A broken link is named when it is decoded; a pipe would never end.
-                if path.is_file() or path.is_symlink():
-                    yield path
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
         seen.add(real)
+        folders[:] = sorted(filter(_is_shown, folders))
+        for path in (pathlib.Path(folder, name) for name in names):
+            # A broken link is named when it is decoded; a pipe would never end.
+            if path.is_file() or path.is_symlink():
+                yield path
 
 
 def _warn_left_out(error):
@@ -316,8 +321,7 @@ def _check_labels(labels, count):
     ):
         raise ValueError(
             f"Labels must be {count} whole numbers from 0 to {_MOST_CLASSES - 1}, one a picture. "
-            f"Received: shape={labels.shape}, dtype={labels.dtype}"
-            + (f", from {labels.min()} to {labels.max()}" if labels.size else "")
+            f"Received: shape={labels.shape}, dtype={labels.dtype}, labels={labels}"
         )
     return labels
 
@@ -338,20 +342,21 @@ def _open_dataset(dataset, split, value_range):
             "A tf.data.Dataset must yield pictures (H, W, C) or batches of them, alone, as "
             f"(image, label), or under the key 'image'. Received: element_spec={spec}"
         )
-    if image_spec.shape.rank == 4:
-        dataset = dataset.unbatch()
-    label_key = "label" if isinstance(spec, dict) else 1
-    image_key = "image" if isinstance(spec, dict) else 0
-    labelled = isinstance(spec, dict) and "label" in spec
-    labelled = labelled or (isinstance(spec, tuple) and len(spec) > 1)
-    # A second picture, a file name or a weight is no label.
-    labelled = labelled and getattr(spec[label_key], "dtype", tf.string).is_integer
+    batched = image_spec.shape.rank == 4
+    image_key, label_key = ("image", "label") if isinstance(spec, dict) else (0, 1)
+    labelled = _holds_label(spec, label_key, batched)
+
+    def pick(*element):
+        element = element[0] if isinstance(spec, dict) else element
+        return element[image_key], element[label_key] if labelled else ()
+
+    dataset = dataset.map(pick)
+    if not batched:  # an element at a time costs many times as much
+        dataset = dataset.batch(64 if image_spec.shape.is_fully_defined() else 1)
     images, labels = [], []
-    for element in dataset.as_numpy_iterator():
-        image = element[image_key] if isinstance(spec, (dict, tuple)) else element
-        images.append(_check_array(image[None], value_range)[0])
-        if labelled:
-            labels.append(element[label_key])
+    for batch, batch_labels in dataset.as_numpy_iterator():
+        images.extend(_check_array(batch, value_range))
+        labels.extend(batch_labels)
     if not images:
         raise ValueError("The tf.data.Dataset is empty.")
     class_names = None
@@ -361,6 +366,15 @@ def _open_dataset(dataset, split, value_range):
     result = Source("tf.data.Dataset", images, labels if class_names else None, class_names)
     result.value_range = (-1.0, 1.0) if images[0].dtype == np.float32 else None
     return result
+
+
+def _holds_label(spec, key, batched):
+    """Whether elements hold a whole number there; a second picture or a file name is no label."""
+    try:
+        dtype, shape = spec[key].dtype, spec[key].shape
+        return dtype.is_integer and shape[int(batched) :].num_elements() == 1
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _tfds_names():
@@ -393,28 +407,27 @@ class _TFDSSource(Source):
     def __len__(self):
         return self.builder.info.splits[self.split].num_examples
 
-    def _read(self, split):
+    def _read(self):
         import tensorflow_datasets as tfds
 
-        return self.builder.as_dataset(
-            split=split,
+        dataset = self.builder.as_dataset(
+            split=self.split,
             decoders={self.image_key: tfds.decode.SkipDecoding()},
             shuffle_files=False,
             read_config=tfds.ReadConfig(try_autocache=False),
-        ).as_numpy_iterator()
+        )
+        keys = [key for key in (self.image_key, self.label_key) if key]
+        dataset = dataset.map(lambda example: tuple(example[key] for key in keys))
+        # An example at a time would take longer to read than to decode.
+        for images, *labels in dataset.batch(32).as_numpy_iterator():
+            yield from zip(images, *(labels or [[-1] * len(images)]), strict=True)
 
     def __iter__(self):
-        for index, example in enumerate(self._read(self.split)):
-            label = int(example[self.label_key]) if self.label_key else -1
-            yield f"example {index}", example[self.image_key], label
+        for index, (image, label) in enumerate(self._read()):
+            yield f"example {index}", image, int(label)
 
     def sample(self, limit=256):
-        rows = []
-        for example in self._read(self.split):
-            rows.append(example[self.image_key])
-            if len(rows) == limit:
-                break
-        return rows
+        return [image for image, _ in itertools.islice(self._read(), limit)]
 
 
 def _open_tfds(name, split, data_dir, download):

@@ -133,10 +133,15 @@ def _decode(source, shape, cover, strict, file=None, about=None):
 
     pixels, ragged, shapes, labels, digests, unreadable = None, [], [], [], [], []
     entries = iter(source)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    workers = os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         while chunk := list(itertools.islice(entries, _CHUNK)):
+            # Handing small pictures over one by one would cost more than decoding them.
+            size = max(1, len(chunk) // (4 * workers))
+            groups = [chunk[i : i + size] for i in range(0, len(chunk), size)]
+            results = pool.map(lambda group: [read(entry) for entry in group], groups)
             for (name, _, label), (picture, digest) in zip(
-                chunk, pool.map(read, chunk), strict=True
+                chunk, itertools.chain.from_iterable(results), strict=True
             ):
                 if picture is None:
                     unreadable.append((name, digest))

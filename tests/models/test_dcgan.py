@@ -72,8 +72,12 @@ def test_one_step_is_two_adam_updates_from_one_generator_pass():
     latents = tf.random.stateless_normal((8, 8), model.step_seed(0), alg="philox")
     with tf.GradientTape(persistent=True) as tape:
         fakes = model.generator(latents, training=True)
-        real = model.discriminator(images, training=True)
-        fake = model.discriminator(fakes, training=True)
+        real_noise, fake_noise = (
+            0.2 * tf.random.stateless_normal(images.shape, model.step_seed(stream), alg="philox")
+            for stream in (1, 2)
+        )
+        real = model.discriminator(images + real_noise, training=True)
+        fake = model.discriminator(fakes + fake_noise, training=True)
         losses = [
             tf.reduce_mean(tf.math.log1p(tf.exp(-fake))),
             tf.reduce_mean(tf.math.log1p(tf.exp(-real)) + tf.math.log1p(tf.exp(fake))),
@@ -117,6 +121,30 @@ def test_the_average_includes_batch_statistics_and_draws_the_pictures():
     assert (model.generator(latents, training=False).numpy() != images).any()
 
 
+def test_evaluate_is_the_loss_of_the_averaged_generator_under_noise():
+    model = small(instance_noise=0.5)
+    model.fit(model_data(), epochs=1, verbose=0)
+    images = batch()
+
+    def normal(shape, stream):
+        return tf.random.stateless_normal(shape, model.step_seed(stream, 0), alg="philox")
+
+    fakes = model.ema_generator(normal((8, 8), 3), training=False)
+    real, fake = (
+        model.discriminator(pictures + 0.5 * normal(pictures.shape, stream), training=False)
+        for pictures, stream in ((images, 4), (fakes, 5))
+    )
+    logs = model.evaluate(tf.data.Dataset.from_tensors(images), verbose=0, return_dict=True)
+    np.testing.assert_allclose(
+        logs["discriminator_loss"],
+        tf.reduce_mean(tf.math.log1p(tf.exp(-real)) + tf.math.log1p(tf.exp(fake))),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        logs["generator_loss"], tf.reduce_mean(tf.math.log1p(tf.exp(-fake))), rtol=1e-5
+    )
+
+
 def test_without_averaging_the_average_is_the_generator():
     model = small(ema_decay=0.0)
     model.fit(model_data(), epochs=1, verbose=0)
@@ -135,7 +163,14 @@ def test_generated_pictures_approach_the_data():
     """Two flat grey levels: training moves the pictures' levels towards both of them."""
     images = np.concatenate([np.full((64, 8, 8, 1), 40), np.full((64, 8, 8, 1), 210)])
     data = kerasgen.data.load_images(images.astype(np.uint8), image_size=8, batch_size=16)
-    model = kerasgen.DCGAN((8, 8, 1), latent_dim=4, generator_filters=16, discriminator_filters=16)
+    # Pictures without any structure: under noise nothing would tell the two levels' mixture.
+    model = kerasgen.DCGAN(
+        (8, 8, 1),
+        latent_dim=4,
+        generator_filters=16,
+        discriminator_filters=16,
+        instance_noise=0.0,
+    )
     model.compile(learning_rate=1e-3)
 
     def distance():
@@ -256,6 +291,7 @@ def test_predict_is_the_averaged_generator():
         {"generator_filters": 0},
         {"discriminator_filters": -1},
         {"num_classes": 1},
+        {"instance_noise": -0.1},
         {"ema_decay": 1.0},
         {"ema_decay": -0.1},
     ],

@@ -14,6 +14,7 @@ import warnings
 from kerasgen.cli import UserError
 from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
 from kerasgen.models.registry import model_entries
+from kerasgen.names import nearest
 
 FRAMES = 50
 # What other options already say.
@@ -102,8 +103,6 @@ def _model_class(name):
 
 def _parse_settings(settings, model_class):
     """Sorts `name=value` pairs into arguments of the model and of its `compile`."""
-    from kerasgen.data.sources import nearest
-
     known = {
         "model": set(inspect.signature(model_class.__init__).parameters) - RESERVED,
         "compile": set(inspect.signature(model_class.compile).parameters) - RESERVED,

@@ -8,14 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerasgen.data.pictures import MODES, picture_shape
-from kerasgen.data.sources import nearest, open_source
+from kerasgen.data.pipeline import AUGMENTATIONS, as_list, make_pipeline
+from kerasgen.data.sources import open_source
 from kerasgen.data.store import build_store
-from kerasgen.pixels import to_float, to_uint8
+from kerasgen.names import nearest
+from kerasgen.pixels import to_uint8
 from kerasgen.plots import grid_figure
 
 RANDOM_CROP_COVER = 2.0  # photographs are kept at up to twice the crop's size
 SMALL_EPOCH = 2000  # pictures an epoch has at least where random crops make many out of few
-AUGMENTATIONS = ("flip", "flip_vertical")
 FEW_PICTURES = 500
 _NATIVE_SIDES = range(16, 129)
 
@@ -138,7 +139,7 @@ def load_images(
             f"`batch_size` of at most {len(chosen) * repeats} (`--batch-size` on the command "
             f"line), or more pictures. Received: batch_size={batch_size}"
         )
-    dataset = _pipeline(
+    dataset = make_pipeline(
         store,
         chosen,
         repeats,
@@ -332,7 +333,7 @@ def _check_options(batch_size, seed, augment, validation_split, crop, crops_per_
             f"Received: crops_per_image={crops_per_image!r}, crop={crop!r}"
         )
     _check_validation_split(validation_split)
-    for name in _augmentations(augment):
+    for name in as_list(augment):
         if name not in AUGMENTATIONS and not callable(name):
             raise ValueError(
                 f"`augment` must be None, a callable, or of {AUGMENTATIONS}."
@@ -358,12 +359,6 @@ def _check_validation_split(validation_split):
         )
 
 
-def _augmentations(augment):
-    if augment is None:
-        return []
-    return list(augment) if isinstance(augment, (list, tuple)) else [augment]
-
-
 def _side_of_split(store, split, validation_split):
     """Indices of the pictures on the asked side of a validation split."""
     if validation_split is None:
@@ -377,117 +372,3 @@ def _side_of_split(store, split, validation_split):
         )
     inside = np.array([digest in held_out for digest in store.digests])
     return np.flatnonzero(inside if split == "validation" else ~inside)
-
-
-def _pipeline(
-    store,
-    chosen,
-    repeats,
-    shape,
-    batch_size,
-    shuffle,
-    seed,
-    labels,
-    augment,
-    random,
-    drop_remainder,
-):
-    workers = os.cpu_count() or 1
-    with tf.device("CPU:0"):
-        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        indices = tf.constant(np.tile(chosen, repeats).astype(np.int64))
-        all_labels = tf.constant(store.labels)
-        look_up = _crops(store, shape) if random else _whole(store, shape)
-    steps = len(chosen) * repeats // batch_size
-    steps += int(not drop_remainder and len(chosen) * repeats % batch_size > 0)
-
-    def one_epoch(number):
-        order = indices
-        if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
-        return batches.enumerate().map(lambda step, batch: (number * steps + step, batch))
-
-    def load(step, batch):
-        draws = tf.stack([tf.constant(seed, tf.int64), step])
-        images = look_up(batch, draws)
-        for place, name in enumerate(_augmentations(augment)):
-            images = name(images) if callable(name) else _flip(images, name, draws, place)
-        images = tf.ensure_shape(images, (batch_size if drop_remainder else None, *shape))
-        return (images, tf.gather(all_labels, batch)) if labels else images
-
-    dataset = tf.data.Dataset.from_tensors(0).map(lambda _: epoch.assign_add(1) - 1)
-    dataset = dataset.flat_map(one_epoch)
-    dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
-    dataset = dataset.prefetch(2 * workers)
-    options = tf.data.Options()
-    # With autotune an iterator waits at its end for the tuner's next wake-up.
-    options.autotune.enabled = False
-    options.deterministic = True
-    dataset = dataset.with_options(options)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    dataset.epoch = epoch
-    return dataset
-
-
-def _whole(store, shape):
-    if isinstance(store.pixels, np.memmap):
-        dtype = tf.as_dtype(store.pixels.dtype)
-
-        def gather(batch):
-            pixels = tf.numpy_function(lambda i: store.pixels[i], [batch], dtype, stateful=False)
-            return tf.ensure_shape(pixels, (None, *shape))
-
-    else:
-
-        def gather(batch):
-            return tf.gather(store.pixels, batch)
-
-    def look_up(batch, draws):
-        images = gather(batch)
-        return to_float(images) if images.dtype == tf.uint8 else images
-
-    return look_up
-
-
-def _crops(store, shape):
-    """Random crops out of pictures of different sizes, each resized with anti-aliasing."""
-    height, width, channels = shape
-    flat = store.pixels
-    sizes = tf.constant(store.shapes)
-    starts = tf.constant(np.cumsum([0, *store.shapes.prod(1)[:-1] * channels]).astype(np.int64))
-
-    def crop(entry):
-        index, draw = entry
-        start, size = starts[index], sizes[index]
-        picture = tf.reshape(
-            flat[start : start + size[0] * size[1] * channels], (size[0], size[1], channels)
-        )
-        sides = tf.cast(size, tf.float32)
-        # The largest scale shows as much of the picture as the crop's shape allows.
-        whole = tf.reduce_max(tf.constant([height, width], tf.float32) / sides)
-        scale = tf.minimum(whole * tf.pow(2.0, draw[0]), tf.maximum(whole, 1.0))
-        room = sides * scale - tf.constant([height, width], tf.float32)
-        return tf.raw_ops.ScaleAndTranslate(
-            images=picture[None],
-            size=(height, width),
-            scale=tf.stack([scale, scale]),
-            translation=-tf.maximum(room, 0.0) * draw[1:],
-            kernel_type="lanczos3",
-            antialias=True,
-        )[0]
-
-    def look_up(batch, draws):
-        draw = tf.random.stateless_uniform((tf.size(batch), 3), draws, alg="philox")
-        crops = tf.map_fn(crop, (batch, draw), fn_output_signature=tf.float32)
-        crops = to_float(crops) if flat.dtype == tf.uint8 else crops
-        return tf.clip_by_value(crops, -1.0, 1.0)
-
-    return look_up
-
-
-def _flip(images, name, draws, place):
-    draws = tf.stack([draws[0] + 7919 * (place + 1), draws[1]])
-    flipped = tf.reverse(images, [2 if name == "flip" else 1])
-    chosen = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), draws, alg="philox") < 0.5
-    return tf.where(chosen, flipped, images)

@@ -1,11 +1,6 @@
-"""Where pictures come from. Every source is a sequence of `(name, raw, label)` and no more.
+"""Finds out what a source is and opens it: embedded digits, folders, arrays, `tf.data`."""
 
-`raw` is what `kerasgen.data.pictures.read_picture` reads: a path, encoded bytes, or an array.
-"""
-
-import difflib
 import hashlib
-import itertools
 import os
 import pathlib
 import warnings
@@ -13,50 +8,12 @@ import warnings
 import numpy as np
 
 from kerasgen.data.pictures import EXTENSIONS, MODES, is_picture
+from kerasgen.data.source import Source
+from kerasgen.data.tfds_source import open_tfds, tfds_names
 
 _HELD_OUT = "validation"
 _SPLIT_FOLDERS = ("train", "validation", "val", "test")
-
-
 _MOST_CLASSES = 100_000  # beyond it a label is rather a number of something else
-
-
-class Source:
-    """A finite, ordered collection of pictures.
-
-    Attributes:
-        kind: str. What the source is, for messages: "digits", "folder PATH", "TFDS NAME", ...
-        class_names: list of str, or None if the pictures carry no labels.
-        cache_key: bytes, or None. Identifies the content cheaply, for a cache that outlives the
-            process; None for what is in memory anyway.
-        value_range: None for 8-bit pictures, (-1.0, 1.0) for float arrays.
-    """
-
-    value_range = None
-    cache_key = None
-
-    def __init__(self, kind, items, labels=None, class_names=None):
-        self.kind = kind
-        self.items = items
-        self.labels = labels
-        self.class_names = class_names
-
-    def __len__(self):
-        return len(self.items)
-
-    def __iter__(self):
-        labels = self.labels if self.labels is not None else [-1] * len(self)
-        for index, (item, label) in enumerate(zip(self.items, labels, strict=True)):
-            yield self.name(index, item), item, int(label)
-
-    def name(self, index, item):
-        """What to call picture `index` in a message."""
-        return str(item) if isinstance(item, pathlib.Path) else f"picture {index}"
-
-    def sample(self, limit=256):
-        """At most `limit` raw pictures, evenly spread over the source."""
-        step = max(1, len(self) // limit)
-        return [self.items[i] for i in range(0, len(self), step)]
 
 
 def open_source(
@@ -97,17 +54,11 @@ def open_source(
     ):
         return _open_folder(pathlib.Path(source).expanduser(), part)
     if isinstance(source, str) and source:
-        return _open_tfds(source, part, data_dir, download)
+        return open_tfds(source, part, data_dir, download)
     raise TypeError(
         "`source` must be 'digits', a folder, a TFDS name, an array or a tf.data.Dataset. "
         f"Received: source={source!r} (of type {type(source).__name__})"
     )
-
-
-def nearest(name, names):
-    """The known names nearest to a mistyped one, as a clause for a message ('' if none is)."""
-    close = difflib.get_close_matches(str(name), list(names), n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 
 def _looks_like_path(source):
@@ -126,7 +77,7 @@ def _is_tfds_config(source):
     first, slash, _ = source.partition("/")
     if not slash or not first or pathlib.Path(first).exists():
         return False
-    return first.partition(":")[0] in _tfds_names()
+    return first.partition(":")[0] in tfds_names()
 
 
 def _check_value_range(value_range):
@@ -375,110 +326,3 @@ def _holds_label(spec, key, batched):
         return dtype.is_integer and shape[int(batched) :].num_elements() == 1
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return False
-
-
-def _tfds_names():
-    import tensorflow_datasets as tfds
-
-    return tfds.list_builders(with_community_datasets=False)
-
-
-class _TFDSSource(Source):
-    """Reads a prepared data set as encoded bytes, so that every picture has one decoder."""
-
-    def __init__(self, builder, split, image_key, label_key):
-        label = builder.info.features[label_key] if label_key else None
-        super().__init__(
-            f"TFDS {builder.info.full_name}", None, class_names=list(label.names) if label else None
-        )
-        self.builder = builder
-        self.split = split
-        self.image_key = image_key
-        self.label_key = label_key
-
-    @property
-    def cache_key(self):
-        try:
-            written = os.stat(self.builder.data_path / "dataset_info.json").st_mtime_ns
-        except OSError:  # in a bucket, say
-            written = None
-        return f"{self.builder.data_path} {written} {self.split}".encode()
-
-    def __len__(self):
-        return self.builder.info.splits[self.split].num_examples
-
-    def _read(self):
-        import tensorflow_datasets as tfds
-
-        dataset = self.builder.as_dataset(
-            split=self.split,
-            decoders={self.image_key: tfds.decode.SkipDecoding()},
-            shuffle_files=False,
-            read_config=tfds.ReadConfig(try_autocache=False),
-        )
-        keys = [key for key in (self.image_key, self.label_key) if key]
-        dataset = dataset.map(lambda example: tuple(example[key] for key in keys))
-        # An example at a time would take longer to read than to decode.
-        for images, *labels in dataset.batch(32).as_numpy_iterator():
-            yield from zip(images, *(labels or [[-1] * len(images)]), strict=True)
-
-    def __iter__(self):
-        for index, (image, label) in enumerate(self._read()):
-            yield f"example {index}", image, int(label)
-
-    def sample(self, limit=256):
-        return [image for image, _ in itertools.islice(self._read(), limit)]
-
-
-def _open_tfds(name, split, data_dir, download):
-    import tensorflow_datasets as tfds
-
-    looked_in = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    prepare = (
-        "prepare it once with `download=True` (`--download` on the command line), or on another "
-        f"machine with `tfds build {name}`, and give its directory as `data_dir` (`--data-dir`)"
-    )
-    try:
-        builder = tfds.builder(name, data_dir=looked_in, try_gcs=False)
-    except tfds.core.DatasetNotFoundError:
-        raise ValueError(
-            f"There is no folder, and no TFDS data set, named {name!r}."
-            f"{nearest(name, [*_tfds_names(), 'digits'])} Received: source={name!r}"
-        ) from None
-    except (AssertionError, ImportError, ValueError) as error:
-        raise ValueError(
-            f"There is no folder named {name!r}, and TFDS can't open a data set of that name: "
-            f"{' '.join(str(error).split())[:400]} Received: source={name!r}"
-        ) from None
-    if not builder.is_prepared():
-        if not download:
-            raise FileNotFoundError(
-                f"The TFDS data set {name!r} is not prepared in {str(looked_in)!r}: {prepare}. "
-                f"Received: source={name!r}, download=False"
-            )
-        builder.download_and_prepare()
-    splits = builder.info.splits
-    try:
-        if splits[split].num_examples < 1:
-            raise ValueError("It has no examples.")
-    except (AssertionError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"The TFDS data set {name!r} has no split {split!r}: it has {sorted(splits)}, "
-            f"parts of them as 'train[:10%]', and 'validation' with `validation_split`. "
-            f"{str(error).splitlines()[0][:200]} Received: split={split!r}"
-        ) from None
-    features = builder.info.features
-    images = [
-        key
-        for key, feature in features.items()
-        if type(feature) is tfds.features.Image and feature.np_dtype in (np.uint8, np.uint16)
-    ]
-    labels = [k for k, f in features.items() if type(f) is tfds.features.ClassLabel]
-    if len(images) != 1 and "image" not in images:
-        raise ValueError(
-            f"The TFDS data set {name!r} doesn't have one picture an example: its features are "
-            f"{dict(features.items())}. Received: source={name!r}"
-        )
-    image_key = "image" if "image" in images else images[0]
-    label_key = "label" if "label" in labels else (labels[0] if len(labels) == 1 else None)
-    return _TFDSSource(builder, split, image_key, label_key)

@@ -1,9 +1,9 @@
 """Adversarial losses: what generator and discriminator minimise, given the logits."""
 
-import difflib
-
 import keras
 import tensorflow as tf
+
+from kerasgen.names import nearest
 
 
 class AdversarialLoss:
@@ -71,11 +71,9 @@ def get(identifier):
         return identifier
     if identifier in _BY_NAME:
         return _BY_NAME[identifier]()
-    close = difflib.get_close_matches(str(identifier), _BY_NAME, n=1)
     raise ValueError(
         f"Unknown adversarial loss: expected an AdversarialLoss or one of {sorted(_BY_NAME)}."
-        + (f" Did you mean {close[0]!r}?" if close else "")
-        + f" Received: loss={identifier!r}"
+        f"{nearest(identifier, _BY_NAME)} Received: loss={identifier!r}"
     )
 
 

@@ -122,11 +122,11 @@ class _FolderSource(Source):
 
     @property
     def cache_key(self):
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(str(self.root.resolve()).encode(), digest_size=16)
         for path in self.items:
             try:
                 stat = path.stat()
-                entry = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+                entry = (str(path.relative_to(self.root)), stat.st_size, stat.st_mtime_ns)
             except OSError:
                 entry = (str(path), "missing")
             digest.update(repr(entry).encode())

@@ -5,8 +5,9 @@ Both contenders train the same networks (kerasgen's own `build_generator` and
 both steps run as the train function that Keras compiles for `fit`:
 
 - kerasgen: `DCGAN.train_step`. One generator pass serves both updates, the discriminator sees
-  real and generated pictures in two passes. The step also updates the moving average of the
-  generator's weights and four metrics; both stay in the time.
+  real and generated pictures in two passes. The step also draws instance noise for both, and
+  updates the moving average of the generator's weights and four metrics; all stay in the time.
+- kerasgen, no noise: the same with `instance_noise=0`, since the documented method has none.
 - documented: the method of the Keras documentation's DCGAN example, written anew here. Pictures
   are generated outside the tape and joined with the real ones; the discriminator learns from the
   joint batch by binary cross-entropy, its labels made noisy; then new latents go through a second
@@ -14,7 +15,7 @@ both steps run as the train function that Keras compiles for `fit`:
   here have batch normalisation, so they are called with `training=True`, which the example, whose
   networks have none, needn't say.
 
-With `--precision mixed_bfloat16` a third contender is kerasgen's step under that policy.
+With `--precision mixed_bfloat16` one more contender is kerasgen's step under that policy.
 
 Steps are timed one by one in blocks; the contenders take turns, another one first each round.
 Every weight of every contender must have moved in the end.
@@ -127,7 +128,7 @@ def adam():
     return keras.optimizers.Adam(5e-4, beta_1=0.5)
 
 
-def make_kerasgen(shape, seed, policy):
+def make_kerasgen(shape, seed, policy="float32", **settings):
     model = kerasgen.DCGAN(
         shape,
         latent_dim=LATENT_DIM,
@@ -135,6 +136,7 @@ def make_kerasgen(shape, seed, policy):
         discriminator_filters=DISCRIMINATOR_FILTERS,
         seed=seed,
         dtype=policy,
+        **settings,
     )
     model.compile(adam(), adam())
     return model
@@ -176,7 +178,8 @@ def make_contender(model, shape, arguments):
 
 def make_contenders(shape, arguments):
     models = {
-        "kerasgen": make_kerasgen(shape, arguments.seed, "float32"),
+        "kerasgen": make_kerasgen(shape, arguments.seed),
+        "kerasgen, no noise": make_kerasgen(shape, arguments.seed, instance_noise=0.0),
         "documented": make_documented(shape, arguments.seed),
     }
     if arguments.precision != "float32":

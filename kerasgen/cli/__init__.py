@@ -1,7 +1,6 @@
 """The command line. Parsing needs no TensorFlow; each command imports what it uses."""
 
 import argparse
-import os
 import sys
 
 from kerasgen._version import __version__
@@ -23,7 +22,6 @@ def main(argv=None):
     if getattr(arguments, "command", None) is None:
         build_parser().print_help()
         return 2
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return arguments.command(arguments)
     except UserError as error:

@@ -7,13 +7,10 @@ import numpy as np
 
 from kerasgen.cli import UserError
 from kerasgen.cli.runs import load_run
+from kerasgen.files import write_beside
 
 
 def run(arguments):
-    from kerasgen.data.pictures import encode_png
-    from kerasgen.files import write_beside
-    from kerasgen.plots import write_grid
-
     out = pathlib.Path(arguments.out).expanduser()
     folder = out.suffix == ""
     if not folder and out.suffix.lower() != ".png":
@@ -26,6 +23,9 @@ def run(arguments):
     if arguments.num < 1:
         raise UserError(f"`--num` must be at least 1. Received: {arguments.num}")
     model, _ = load_run(arguments.run)
+    from kerasgen.data.pictures import encode_png
+    from kerasgen.plots import write_grid
+
     try:
         images = model.generate(arguments.num, seed=arguments.seed)
     except ValueError as error:

@@ -8,6 +8,7 @@ import re
 
 from kerasgen._version import __version__
 from kerasgen.cli import UserError
+from kerasgen.cli.start import start_tensorflow
 from kerasgen.files import write_beside
 
 MODEL_FILE = "model.keras"
@@ -117,10 +118,6 @@ def load_run(run):
     Raises:
         UserError: nothing there, or not a model of the zoo.
     """
-    import keras
-
-    from kerasgen.backend import require_tensorflow
-
     path = pathlib.Path(run).expanduser()
     file = path / MODEL_FILE if path.is_dir() else path
     if not file.is_file() or file.suffix != ".keras":
@@ -129,13 +126,18 @@ def load_run(run):
             + (f"{str(path)!r} has none; did its training end?" if path.is_dir() else "")
             + f" Received: {run!r}"
         )
-    require_tensorflow()
+    try:
+        start_tensorflow()
+    except ImportError as error:
+        raise UserError(error) from None
+    import keras
+
+    import kerasgen
+
     try:
         model = keras.saving.load_model(file)
     except (ValueError, TypeError, OSError, KeyError) as error:
         raise UserError(f"{str(file)!r} can't be loaded: {str(error)[:500]}") from None
-    import kerasgen
-
     if not isinstance(model, kerasgen.GenerativeModel):
         raise UserError(f"{str(file)!r} holds a {type(model).__name__}, not a model of the zoo.")
     return model, path.resolve().name if path.is_dir() else path.stem

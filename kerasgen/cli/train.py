@@ -13,6 +13,7 @@ import warnings
 
 from kerasgen.cli import UserError
 from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
+from kerasgen.cli.start import start_tensorflow
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
 
@@ -92,9 +93,7 @@ def _prepare(arguments):
 
 
 def _model_class(name):
-    from kerasgen.backend import require_tensorflow
-
-    require_tensorflow()
+    start_tensorflow()
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

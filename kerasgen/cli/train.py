@@ -19,7 +19,7 @@ from kerasgen.names import nearest
 
 FRAMES = 50
 # What other options already say.
-RESERVED = {"self", "image_shape", "name", "dtype", "seed", "num_classes", "kwargs"}
+RESERVED = {"name", "dtype", "seed", "num_classes", "kwargs"}
 
 
 def run(arguments):
@@ -36,7 +36,8 @@ def run(arguments):
         raise UserError(error) from None
     epochs, every = _duration(arguments, model, len(dataset))
     directory = new_run_directory(arguments.out, arguments.model, arguments.data)
-    _check_room(directory, model, epochs // every if arguments.minutes is None else FRAMES)
+    pictures = epochs // every if arguments.minutes is None else FRAMES
+    _check_room(directory, model, pictures * 64 * 4 * math.prod(dataset.image_shape))
     return _train(arguments, model, dataset, validation, directory, epochs, every)
 
 
@@ -102,10 +103,9 @@ def _model_class(name):
 
 def _parse_settings(settings, model_class):
     """Sorts `name=value` pairs into arguments of the model and of its `compile`."""
-    known = {
-        "model": set(inspect.signature(model_class.__init__).parameters) - RESERVED,
-        "compile": set(inspect.signature(model_class.compile).parameters) - RESERVED,
-    }
+    _, _shape, *model_names = inspect.signature(model_class.__init__).parameters
+    _, *compile_names = inspect.signature(model_class.compile).parameters
+    known = {"model": set(model_names) - RESERVED, "compile": set(compile_names) - RESERVED}
     names = sorted(known["model"] | known["compile"])
     sorted_settings = {"model": {}, "compile": {}}
     for setting in settings:
@@ -144,13 +144,12 @@ def _duration(arguments, model, steps_per_epoch):
     return epochs, 1 if arguments.minutes is not None else math.ceil(epochs / FRAMES)
 
 
-def _check_room(directory, model, pictures):
+def _check_room(directory, model, samples):
     """Stops before hours of work that could not be saved."""
     weights = sum(4 * math.prod(variable.shape) for variable in model.variables)
-    preview = 64 * 4 * math.prod(model.image_shape)
     # model.keras holds two moments beside the weights, twice while it is replaced; the
-    # SavedModel; the pictures, twice for the film.
-    needed = 8 * weights + 2 * pictures * preview + 16 * 2**20
+    # SavedModel; the samples, in bytes, twice for the film.
+    needed = 8 * weights + 2 * samples + 16 * 2**20
     free = shutil.disk_usage(directory).free
     if free < needed:
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from kerasgen.files import write_beside
 
@@ -25,6 +26,7 @@ def export_for_serving(model, base_dir, version=None):
     Raises:
         ValueError: a version that isn't a positive whole number.
         FileExistsError: a version that exists already; it is left as it is.
+        OSError: the SavedModel can't be written; nothing of it stays.
 
     Example:
 
@@ -49,5 +51,8 @@ def export_for_serving(model, base_dir, version=None):
         archive.add_endpoint(name, signature.function, signature.inputs)
     target = base_dir / str(version)
     with write_beside(target) as part:
-        archive.write_out(part, verbose=False)
+        try:
+            archive.write_out(part, verbose=False)
+        except tf.errors.OpError as error:  # TensorFlow's word for a full disk, among others
+            raise OSError(f"TensorFlow can't write {str(target)!r}: {error.message}") from error
     return target

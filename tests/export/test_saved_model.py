@@ -76,7 +76,14 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path, model):
             kerasgen.export_for_serving(model, tmp_path, version=version)
 
 
-def test_a_failing_export_leaves_nothing(tmp_path, model, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "No space left on device"),
+    ],
+)
+def test_a_failing_export_leaves_nothing(tmp_path, model, monkeypatch, error):
     class FailingArchive:
         def add_endpoint(self, *endpoint):
             pass
@@ -84,7 +91,7 @@ def test_a_failing_export_leaves_nothing(tmp_path, model, monkeypatch):
         def write_out(self, path, verbose):
             path.mkdir()
             (path / "saved_model.pb").write_bytes(b"half")
-            raise OSError(28, "No space left on device")
+            raise error
 
     monkeypatch.setattr(keras.export, "ExportArchive", FailingArchive)
     with pytest.raises(OSError, match="No space"):

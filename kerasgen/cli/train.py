@@ -97,7 +97,9 @@ def _model_class(name):
     start_tensorflow()
     import tensorflow as tf
 
-    tf.config.experimental.enable_op_determinism()
+    # On CPUs the same seed gives the same bits as it is, and this would undo the prefetching.
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
     return model_entries()[name].load_class()
 
 
@@ -141,7 +143,7 @@ def _duration(arguments, model, steps_per_epoch):
         print(f"Training for {epochs} epochs of {steps_per_epoch} steps.")
     if arguments.sample_every is not None:
         return epochs, arguments.sample_every
-    return epochs, 1 if arguments.minutes is not None else math.ceil(epochs / FRAMES)
+    return epochs, 1 if arguments.minutes is not None else max(1, round(epochs / FRAMES))
 
 
 def _check_room(directory, model, samples):

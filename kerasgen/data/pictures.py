@@ -134,6 +134,8 @@ def _resize(image, size):
 
 
 def _to_mode(image, channels):
+    if image.mode == MODES[channels] and not image.has_transparency_data:
+        return image
     if image.mode == "I" or image.mode.startswith("I;16"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:

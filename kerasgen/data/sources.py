@@ -163,9 +163,10 @@ def _open_folder(root, split):
             + (f"holds only {', '.join(found)} files" if found else "is empty")
             + f". Received: source={str(root)!r}"
         )
-    tops = [path.relative_to(root).parts[0] for path in paths]
-    if any(len(path.relative_to(root).parts) == 1 for path in paths):
+    parts = [path.relative_to(root).parts for path in paths]
+    if any(len(part) == 1 for part in parts):
         return _FolderSource(root, paths, None, None)
+    tops = [part[0] for part in parts]
     class_names = sorted(classes | set(tops))
     labels = np.searchsorted(class_names, tops)
     return _FolderSource(root, paths, labels, class_names)

@@ -133,7 +133,8 @@ def _decode(source, shape, cover, strict, file=None, about=None):
 
     pixels, ragged, shapes, labels, digests, unreadable = None, [], [], [], [], []
     entries = iter(source)
-    workers = os.cpu_count() or 1
+    # One more than cores: it decodes while another waits for the interpreter.
+    workers = (os.cpu_count() or 1) + 1
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         while chunk := list(itertools.islice(entries, _CHUNK)):
             # Handing small pictures over one by one would cost more than decoding them.

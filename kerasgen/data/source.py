@@ -3,8 +3,6 @@
 `raw` is what `kerasgen.data.pictures.read_picture` reads: a path, encoded bytes, or an array.
 """
 
-import pathlib
-
 
 class Source:
     """A finite, ordered collection of pictures.
@@ -36,7 +34,7 @@ class Source:
 
     def name(self, index, item):
         """What to call picture `index` in a message."""
-        return str(item) if isinstance(item, pathlib.Path) else f"picture {index}"
+        return item if isinstance(item, str) else f"picture {index}"
 
     def sample(self, limit=256):
         """At most `limit` raw pictures, evenly spread over the source."""

@@ -123,12 +123,13 @@ class _FolderSource(Source):
     @property
     def cache_key(self):
         digest = hashlib.blake2b(str(self.root.resolve()).encode(), digest_size=16)
+        below = len(str(self.root))
         for path in self.items:
             try:
-                stat = path.stat()
-                entry = (str(path.relative_to(self.root)), stat.st_size, stat.st_mtime_ns)
+                stat = os.stat(path)
+                entry = (path[below:], stat.st_size, stat.st_mtime_ns)
             except OSError:
-                entry = (str(path), "missing")
+                entry = (path, "missing")
             digest.update(repr(entry).encode())
         return digest.digest()
 
@@ -157,23 +158,24 @@ def _open_folder(root, split):
     inside = sorted(_files(root))
     paths = [path for path in inside if is_picture(path)]
     if not paths:
-        found = sorted({path.suffix.lower() or path.name for path in inside})[:8]
+        names = [os.path.basename(path) for path in inside]
+        found = sorted({os.path.splitext(name)[1].lower() or name for name in names})[:8]
         raise ValueError(
             f"The folder has no pictures ({', '.join(e[1:] for e in EXTENSIONS)}): it "
             + (f"holds only {', '.join(found)} files" if found else "is empty")
             + f". Received: source={str(root)!r}"
         )
-    parts = [path.relative_to(root).parts for path in paths]
-    if any(len(part) == 1 for part in parts):
+    parts = [path[len(str(root)) :].strip(os.sep).partition(os.sep) for path in paths]
+    if not all(inside_folder for _, inside_folder, _ in parts):
         return _FolderSource(root, paths, None, None)
-    tops = [part[0] for part in parts]
+    tops = [top for top, _, _ in parts]
     class_names = sorted(classes | set(tops))
     labels = np.searchsorted(class_names, tops)
     return _FolderSource(root, paths, labels, class_names)
 
 
 def _files(root):
-    """Files anywhere under a folder, behind links too, but not in what archivers leave behind."""
+    """Paths of the files anywhere under a folder, also behind links, but of no archiver's own."""
     seen = set()
     for folder, folders, names in os.walk(root, onerror=_warn_left_out, followlinks=True):
         real = os.path.realpath(folder)
@@ -182,9 +184,9 @@ def _files(root):
             continue
         seen.add(real)
         folders[:] = sorted(filter(_is_shown, folders))
-        for path in (pathlib.Path(folder, name) for name in names):
+        for path in (os.path.join(folder, name) for name in names):
             # A broken link is named when it is decoded; a pipe would never end.
-            if path.is_file() or path.is_symlink():
+            if os.path.isfile(path) or os.path.islink(path):
                 yield path
 
 

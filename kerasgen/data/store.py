@@ -73,9 +73,10 @@ def build_store(source, image_size, channels, cover=1.0, cache="auto", strict=Fa
         OSError: where the disk has no room for the decoded pictures.
     """
     shape = (len(source), *image_size, channels)
-    if source.cache_key is None:
+    identity = source.cache_key
+    if identity is None:
         return _decode(source, shape, cover, strict)
-    facts = repr((_FORMAT, source.cache_key, shape, cover))
+    facts = repr((_FORMAT, identity, shape, cover))
     key = hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
     alive = (key, strict, str(cache))
     store = _ALIVE.get(alive)
@@ -133,12 +134,11 @@ def _decode(source, shape, cover, strict, file=None, about=None):
 
     pixels, ragged, shapes, labels, digests, unreadable = None, [], [], [], [], []
     entries = iter(source)
-    # One more than cores: it decodes while another waits for the interpreter.
-    workers = (os.cpu_count() or 1) + 1
+    workers = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         while chunk := list(itertools.islice(entries, _CHUNK)):
             # Handing small pictures over one by one would cost more than decoding them.
-            size = max(1, len(chunk) // (4 * workers))
+            size = max(1, len(chunk) // (16 * workers))
             groups = [chunk[i : i + size] for i in range(0, len(chunk), size)]
             results = pool.map(lambda group: [read(entry) for entry in group], groups)
             for (name, _, label), (picture, digest) in zip(

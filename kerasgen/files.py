@@ -11,7 +11,7 @@ def write_beside(path):
     """Yields a path next to `path` to write to, and renames it to `path` when all went well.
 
     Where the block raises, what was written is removed and an older `path` stays as it was. The
-    temporary name keeps the suffix (savers go by it) and starts with a dot. An older directory
+    temporary name keeps the suffixes (savers go by them) and starts with a dot. An older directory
     that isn't empty is never replaced.
 
     Args:
@@ -22,7 +22,8 @@ def write_beside(path):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}-{os.getpid()}.part{path.suffix}")
+    stem, dot, suffixes = path.name.partition(".")
+    part = path.with_name(f".{stem}-{os.getpid()}.part{dot}{suffixes}")
     _remove(part)  # of a process of the same number that was killed
     try:
         yield part

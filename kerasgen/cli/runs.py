@@ -91,6 +91,7 @@ def write_config(path, arguments, model, dataset):
             "num_images": dataset.num_images,
             "image_shape": dataset.image_shape,
             "class_names": dataset.class_names,
+            "crop": dataset.crop,
             "fingerprint": dataset.fingerprint,
         },
         "versions": {
@@ -106,6 +107,29 @@ def write_config(path, arguments, model, dataset):
         part.write_text(json.dumps(config, indent=2, default=str) + "\n")
 
 
+def find_model(run):
+    """Finds the model file of a run directory, or a `.keras` file itself.
+
+    Args:
+        run: str.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        UserError: nothing there.
+    """
+    path = pathlib.Path(run).expanduser()
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file() or file.suffix != ".keras":
+        raise UserError(
+            f"Expected a run directory with a {MODEL_FILE}, or a .keras file. "
+            + (f"{str(path)!r} has none; did its training end?" if path.is_dir() else "")
+            + f" Received: {run!r}"
+        )
+    return file
+
+
 def load_run(run):
     """Loads the model of a run directory, or a `.keras` file.
 
@@ -118,14 +142,7 @@ def load_run(run):
     Raises:
         UserError: nothing there, or not a model of the zoo.
     """
-    path = pathlib.Path(run).expanduser()
-    file = path / MODEL_FILE if path.is_dir() else path
-    if not file.is_file() or file.suffix != ".keras":
-        raise UserError(
-            f"Expected a run directory with a {MODEL_FILE}, or a .keras file. "
-            + (f"{str(path)!r} has none; did its training end?" if path.is_dir() else "")
-            + f" Received: {run!r}"
-        )
+    path, file = pathlib.Path(run).expanduser(), find_model(run)
     try:
         start_tensorflow()
     except ImportError as error:

@@ -92,9 +92,9 @@ def load_images(
     Returns:
         A `tf.data.Dataset` of float32 `(B, H, W, C)` in [-1, 1], or of tuples with labels. It
         carries the attributes `num_images` (int), `image_shape` (tuple), `class_names` (list of
-        str, or None), `fingerprint` (str that identifies the pictures), `image_digests` (list
-        of bytes, equal for equal pictures), and `epoch`, an int64 `tf.Variable`: the epoch whose
-        order the next iteration takes.
+        str, or None), `crop` (as given), `fingerprint` (str that identifies the pictures),
+        `image_digests` (list of bytes, equal for equal pictures), and `epoch`, an int64
+        `tf.Variable`: the epoch whose order the next iteration takes.
 
     Raises:
         FileNotFoundError: a folder that isn't there; a TFDS data set that is not prepared.
@@ -155,6 +155,7 @@ def load_images(
     dataset.num_images = len(chosen)
     dataset.image_shape = (*image_size, channels)
     dataset.class_names = opened.class_names
+    dataset.crop = crop
     dataset.fingerprint = store.fingerprint
     dataset.image_digests = [store.digests[i] for i in chosen]
     return dataset

@@ -1,0 +1,85 @@
+"""Pictures out of a pipeline, as people see them: for measuring, not for training."""
+
+import numpy as np
+import tensorflow as tf
+
+from kerasgen.pixels import to_uint8
+
+
+def collect_images(data, max_images=None):
+    """Takes the first pictures of a pipeline, without changing what a training then sees.
+
+    Args:
+        data: `tf.data.Dataset` of float batches in [-1, 1], with or without labels, of pictures
+            `(B, H, W, C)` or of frame sequences `(B, T, H, W, C)`, whose frames count as
+            pictures; or a uint8 array `(N, H, W, C)`, or a tuple of it and labels.
+        max_images: int or None. Defaults to None: all of one epoch.
+
+    Returns:
+        Tuple of a uint8 array `(N, H, W, C)` and an int array of labels `(N,)`, or None where
+        there are none.
+
+    Raises:
+        TypeError, ValueError: something else than described here.
+    """
+    if max_images is not None and max_images < 1:
+        raise ValueError(f"`max_images` must be at least 1. Received: max_images={max_images!r}")
+    if isinstance(data, tf.data.Dataset):
+        images, labels = _collect(data, max_images)
+    else:
+        images, labels = data if isinstance(data, tuple) else (data, None)
+        images = np.asarray(images)
+    if images.ndim not in (4, 5) or images.dtype != np.uint8:
+        raise ValueError(
+            "Expected a pipeline of `kerasgen.data`, or uint8 pictures (N, H, W, C). "
+            f"Received: dtype={images.dtype}, shape={images.shape}"
+        )
+    if images.ndim == 5:
+        labels = None if labels is None else np.repeat(labels, images.shape[1])
+        images = images.reshape(-1, *images.shape[2:])
+    labels = None if labels is None else np.asarray(labels)
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(
+            f"Expected one label a picture. Received: {len(labels)} labels, {len(images)} pictures"
+        )
+    return images[:max_images], None if labels is None else labels[:max_images]
+
+
+def _collect(dataset, max_images):
+    if max_images is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "The pipeline never ends: say how many pictures. Received: max_images=None"
+        )
+    epoch = getattr(dataset, "epoch", None)
+    before = None if epoch is None else epoch.numpy()
+    images, labels, count = [], [], 0
+    try:
+        for batch in dataset:
+            pictures, classes = batch if isinstance(batch, tuple) else (batch, None)
+            images.append(_from_floats(pictures))
+            if classes is not None:
+                labels.append(np.asarray(classes))
+            count += images[-1].shape[0] * (images[-1].shape[1] if images[-1].ndim == 5 else 1)
+            if max_images is not None and count >= max_images:
+                break
+    finally:
+        if epoch is not None:
+            epoch.assign(before)
+    if not images:
+        raise ValueError("The pipeline holds no pictures.")
+    return np.concatenate(images), np.concatenate(labels) if labels else None
+
+
+def _from_floats(pictures):
+    if not isinstance(pictures, tf.Tensor) or not pictures.dtype.is_floating:
+        raise TypeError(
+            "Expected a pipeline of floating-point pictures in [-1, 1], alone or with labels. "
+            f"Received: batches of {getattr(pictures, 'dtype', type(pictures))}"
+        )
+    low, high = float(tf.reduce_min(pictures)), float(tf.reduce_max(pictures))  # NaN propagates
+    if not (-1.001 <= low and high <= 1.001):
+        raise ValueError(
+            "The pictures of a pipeline must lie in [-1, 1] and be finite. "
+            f"Received: values from {low:.4g} to {high:.4g}"
+        )
+    return to_uint8(pictures).numpy()

@@ -35,7 +35,8 @@ class GenerativeModel(keras.Model):
     - implements `compile`, `train_step` and `test_step` with `track` for its losses, drawing
       every random number from `step_seed`;
     - implements `generate`, `preview` and `serving_signatures`;
-    - says in `check_shape` which shapes it takes.
+    - says in `check_shape` which shapes it takes, and in its attribute `image_shape` what one
+      picture it makes is: height, width and channels.
 
     Args:
         seed: int. What every random draw of the model derives from, together with the step:
@@ -92,6 +93,20 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    def evaluation_samples(self, num_images, seed=0, data=None):
+        """Generated pictures that can be compared with real ones.
+
+        Args:
+            num_images: int.
+            seed: int. Defaults to 0.
+            data: the real pictures or pipeline, for models that generate from examples. Defaults
+                to None.
+
+        Returns:
+            uint8 array `(num_images, H, W, C)`; of generated sequences the single frames.
+        """
+        return self.generate(num_images, seed=seed)
+
     def preview(self, batch=None):
         """Pictures that show the state of the training, the same ones at each call.
 
@@ -121,6 +136,12 @@ class GenerativeModel(keras.Model):
         return self._trackers + [
             m for m in super().metrics if m.name != "loss" and m not in self._trackers
         ]
+
+    @property
+    def optimizers(self):
+        """List of all optimizers that the model is compiled with."""
+        held = [v for v in vars(self).values() if isinstance(v, keras.optimizers.Optimizer)]
+        return list({id(optimizer): optimizer for optimizer in held}.values())
 
     def track(self, **values):
         """Updates the running means by name and returns all of them, as a step's logs."""

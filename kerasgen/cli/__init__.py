@@ -45,6 +45,7 @@ def build_parser():
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_train(commands)
     _add_generate(commands)
+    _add_evaluate(commands)
     _add_export(commands)
     return parser
 
@@ -105,6 +106,13 @@ def _add_train(commands):
         help="epochs between sample pictures (default: so that there are about 50)",
     )
     train.add_argument(
+        "--no-evaluate",
+        dest="evaluate",
+        action="store_false",
+        help="don't measure the samples while training, keep the last weights, don't watch for "
+        "collapse",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],
@@ -127,6 +135,38 @@ def _add_generate(commands):
         help="a .png file for one grid, or a folder for one file a picture (default: samples.png)",
     )
     generate.set_defaults(command=_lazily("generate"))
+
+
+def _add_evaluate(commands):
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a trained model's pictures",
+        description="Measure quality, diversity and memorisation of a trained model's pictures, "
+        "each value beside what real pictures get.",
+    )
+    evaluate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    evaluate.add_argument(
+        "--data", metavar="SOURCE", help=f"{SOURCES} (default: what the run was trained on)"
+    )
+    evaluate.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
+    evaluate.add_argument(
+        "--held-out",
+        metavar="SPLIT",
+        help="part of the source that the model wasn't trained on (default: the run's validation "
+        "split, or the source's test split)",
+    )
+    evaluate.add_argument("--num", type=int, default=2000, metavar="N", help="default: 2000")
+    evaluate.add_argument("--seed", type=int, default=0, help="default: 0")
+    evaluate.add_argument(
+        "--extractor",
+        default="fashion-cnn",
+        help="'fashion-cnn' (ships with kerasgen), the name of a keras.applications model, or the "
+        "path of the 2015 Inception graph (default: fashion-cnn)",
+    )
+    evaluate.add_argument(
+        "--out", metavar="DIR", help="where table and figure go (default: RUN/evaluation)"
+    )
+    evaluate.set_defaults(command=_lazily("evaluate"))
 
 
 def _add_export(commands):

@@ -18,6 +18,9 @@ from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
 
 FRAMES = 50
+EVALUATIONS = 10
+MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
+HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
 # What other options already say.
 RESERVED = {"name", "dtype", "seed", "num_classes", "kwargs"}
 
@@ -169,6 +172,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
 
     facts = {name: value for name, value in vars(arguments).items() if name != "command"}
     callbacks = [
+        *_watchers(arguments, dataset, validation, directory, epochs),
         keras.callbacks.CSVLogger(directory / "history.csv"),
         kerasgen.callbacks.SampleImages(directory / "samples", every=every),
     ]
@@ -206,6 +210,37 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     ):
         print(f"{label + ':':12}{pathlib.Path(path)}")
     return 130 if interruption["count"] else 0
+
+
+def _watchers(arguments, dataset, validation, directory, epochs):
+    """The callbacks that measure the samples, keep the best weights and guard the training."""
+    if not arguments.evaluate:
+        return []
+    import kerasgen
+    from kerasgen.metrics.evaluator import FEWEST
+
+    held_out = validation is not None and validation.num_images >= HELD_OUT_PICTURES
+    real = validation if held_out else dataset
+    if real.num_images < FEWEST and real.crop == "center":
+        print(f"No evaluation: {real.num_images} pictures are too few to compare with.")
+        return []
+    if arguments.minutes is None:
+        when = {"every": math.ceil(epochs / EVALUATIONS)}
+    else:
+        when = {"minutes": max(MOST_OFTEN, arguments.minutes / (2 * EVALUATIONS))}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        evaluate = kerasgen.callbacks.EvaluateSamples(
+            real, path=directory / "evaluations.jsonl", **when
+        )
+        guard = kerasgen.callbacks.CollapseGuard(dataset, path=directory / "verdicts.jsonl")
+    for warning in caught:
+        print(f"Note: {warning.message}")
+    print(
+        f"Evaluation: {evaluate.evaluator.protocol}; the weights with the least FD are kept "
+        "(--no-evaluate keeps the last)."
+    )
+    return [evaluate, guard]
 
 
 @contextlib.contextmanager

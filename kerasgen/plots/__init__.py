@@ -1,5 +1,6 @@
 """Figures and pictures of results."""
 
+from kerasgen.plots.evaluation import evaluation_figure
 from kerasgen.plots.grids import grid_figure, grid_image, write_film, write_grid
 
-__all__ = ["grid_figure", "grid_image", "write_film", "write_grid"]
+__all__ = ["evaluation_figure", "grid_figure", "grid_image", "write_film", "write_grid"]

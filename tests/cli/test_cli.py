@@ -65,9 +65,28 @@ def pixels(path):
 # === train ===
 
 
+def test_the_model_kept_is_the_one_with_the_least_distance(trained):
+    lines = [json.loads(line) for line in (trained / "evaluations.jsonl").read_text().splitlines()]
+    evaluator = kerasgen.metrics.Evaluator(
+        kerasgen.data.load_images("digits", image_size=8, batch_size=256, seed=4)
+    )
+    model = keras.saving.load_model(trained / "model.keras")
+    found = evaluator.evaluate(model.generate(evaluator.num_samples, seed=0))
+    assert found["fd"] == pytest.approx(min(line["fd"] for line in lines), rel=1e-6)
+    assert evaluator.protocol == lines[0]["protocol"]
+    assert evaluator.floor == pytest.approx(lines[0]["floor"], rel=1e-6)
+
+
+def test_no_evaluate_keeps_the_last_weights(run, tmp_path):
+    assert run(*DIGITS, "--epochs", 1, "--no-evaluate", "--out", tmp_path / "run")[0] == 0
+    assert not (tmp_path / "run" / "evaluations.jsonl").exists()
+    assert "fd" not in (tmp_path / "run" / "history.csv").read_text()
+
+
 def test_a_run_directory_holds_everything(trained):
     assert {path.name for path in trained.iterdir()} == {
         "config.json",
+        "evaluations.jsonl",
         "history.csv",
         "model.keras",
         "samples",
@@ -84,6 +103,9 @@ def test_a_run_directory_holds_everything(trained):
     with open(trained / "history.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    lines = (trained / "evaluations.jsonl").read_text().splitlines()
+    evaluations = [json.loads(line) for line in lines]
+    assert [float(row["fd"]) for row in rows] == [line["fd"] for line in evaluations]
     assert all(np.isfinite(float(row["discriminator_loss"])) for row in rows)
     names = sorted(path.name for path in (trained / "samples").iterdir())
     assert names == [

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from kerasgen.callbacks.snapshot import Snapshot
-from kerasgen.data.collect import collect_images
+from kerasgen.data.collect import sample_images
 from kerasgen.metrics.extractors import get_extractor
 
 ACTIONS = ("lower", "stop", "warn")
@@ -105,7 +105,7 @@ class CollapseGuard(keras.callbacks.Callback):
         self.extractor = get_extractor(extractor)
         self.path = None if path is None else pathlib.Path(path)
         self.seed = seed
-        images, _ = collect_images(real, num_samples)
+        images = sample_images(real, num_samples, seed)
         if len(images) < FEWEST:
             raise ValueError(
                 f"Diversity is measured with at least {FEWEST} pictures. Received: {len(images)}"

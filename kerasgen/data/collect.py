@@ -45,18 +45,50 @@ def collect_images(data, max_images=None):
     return images[:max_images], None if labels is None else labels[:max_images]
 
 
-def _collect(dataset, max_images):
+def sample_images(data, count, seed=0):
+    """Pictures chosen at random from all of the data, which is often sorted by class.
+
+    Args:
+        data: as in `collect_images`. Of a pipeline that isn't `load_images`'s the first pictures
+            come, as it may be endless.
+        count: int. All come if there are no more.
+        seed: int. Defaults to 0.
+
+    Returns:
+        uint8 array `(count or fewer, H, W, C)`.
+    """
+    if isinstance(data, tf.data.Dataset):
+        total = getattr(data, "pictures_per_epoch", 0)
+        if total <= count:
+            return collect_images(data, count)[0]
+        chosen = np.random.default_rng(seed).permutation(total) < count
+        return _collect(data, count, chosen)[0]
+    images, _ = collect_images(data)
+    if len(images) > count:
+        chosen = np.random.default_rng(seed).choice(len(images), count, replace=False)
+        images = images[np.sort(chosen)]
+    return images
+
+
+def _collect(dataset, max_images, chosen=None):
+    """Pictures and labels; of the pictures of an epoch those where `chosen` is true, or all."""
     if max_images is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
             "The pipeline never ends: say how many pictures. Received: max_images=None"
         )
     epoch = getattr(dataset, "epoch", None)
     before = None if epoch is None else epoch.numpy()
-    images, labels, count = [], [], 0
+    images, labels, count, place = [], [], 0, 0
     try:
         for batch in dataset:
             pictures, classes = batch if isinstance(batch, tuple) else (batch, None)
-            images.append(_from_floats(pictures))
+            pictures = _from_floats(pictures)
+            if chosen is not None:
+                kept = chosen[place : place + len(pictures)]
+                place += len(pictures)
+                pictures = pictures[kept]
+                classes = None if classes is None else np.asarray(classes)[kept]
+            images.append(pictures)
             if classes is not None:
                 labels.append(np.asarray(classes))
             count += images[-1].shape[0] * (images[-1].shape[1] if images[-1].ndim == 5 else 1)

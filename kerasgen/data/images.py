@@ -91,10 +91,11 @@ def load_images(
 
     Returns:
         A `tf.data.Dataset` of float32 `(B, H, W, C)` in [-1, 1], or of tuples with labels. It
-        carries the attributes `num_images` (int), `image_shape` (tuple), `class_names` (list of
-        str, or None), `crop` (as given), `fingerprint` (str that identifies the pictures),
-        `image_digests` (list of bytes, equal for equal pictures), and `epoch`, an int64
-        `tf.Variable`: the epoch whose order the next iteration takes.
+        carries the attributes `num_images` (int), `pictures_per_epoch` (int, what an epoch
+        yields), `image_shape` (tuple), `class_names` (list of str, or None), `crop` (as given),
+        `fingerprint` (str that identifies the pictures), `image_digests` (list of bytes, equal
+        for equal pictures), and `epoch`, an int64 `tf.Variable`: the epoch whose order the next
+        iteration takes.
 
     Raises:
         FileNotFoundError: a folder that isn't there; a TFDS data set that is not prepared.
@@ -153,6 +154,8 @@ def load_images(
         drop_remainder,
     )
     dataset.num_images = len(chosen)
+    pictures = len(chosen) * repeats
+    dataset.pictures_per_epoch = pictures - (pictures % batch_size if drop_remainder else 0)
     dataset.image_shape = (*image_size, channels)
     dataset.class_names = opened.class_names
     dataset.crop = crop

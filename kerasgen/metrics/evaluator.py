@@ -5,9 +5,8 @@ import os
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
-from kerasgen.data.collect import collect_images
+from kerasgen.data.collect import sample_images
 from kerasgen.files import write_beside
 from kerasgen.metrics import functional
 from kerasgen.metrics.extractors import get_extractor
@@ -70,15 +69,12 @@ class Evaluator:
                 )
         self.extractor = get_extractor(extractor)
         used = num_samples + num_reference
-        images, _ = collect_images(real, used if isinstance(real, tf.data.Dataset) else None)
+        images = sample_images(real, used, seed)
         if len(images) < FEWEST:
             raise ValueError(
                 f"An evaluation needs at least {FEWEST} real pictures. Received: {len(images)}"
             )
-        generator = np.random.default_rng(seed)
-        if len(images) > used:  # often sorted by class
-            images = images[np.sort(generator.choice(len(images), used, replace=False))]
-        order = generator.permutation(len(images))
+        order = np.random.default_rng(seed).permutation(len(images))
         self.num_samples = int(min(num_samples, len(images) // 2))
         self.k = k
         features = cached_features(self.extractor, images)
@@ -150,7 +146,8 @@ def cached_features(extractor, images):
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path("~/.cache").expanduser()
     path = pathlib.Path(home) / "kerasgen" / "features" / f"{digest.hexdigest()}.npy"
     try:
-        features = np.load(path)
+        with open(path, "rb") as file:
+            features = np.load(file)
         if features.shape == (len(images), extractor.dim):
             return features
     except Exception:  # noqa: S110  none there, or damaged in any way

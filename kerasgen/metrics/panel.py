@@ -12,6 +12,7 @@ SSIM_PAIRS = 500
 CLASSIFIER_PICTURES = 10_000
 COPYING = -3.0  # C_T scores are z values
 PIXEL_SIDE = 32
+DRAWN = 0.1  # of a class's share in the data: fewer may be the classifier's errors
 # Shares of the floor below which a value is remarked on.
 _LITTLE_COVERAGE, _LITTLE_DIVERSITY = 0.5, 0.6
 
@@ -283,9 +284,14 @@ def _class_rows(evaluator, features, train_features, train_labels, class_names, 
     protocol = f"logistic regression on {evaluator.extractor.id}, {len(features)}"
     modes = functional.mode_coverage(train_labels, found, num_modes=num_classes)
     real_modes = functional.mode_coverage(train_labels, floor, num_modes=num_classes)
+    data, drawn, real_drawn = (
+        np.bincount(labels, minlength=num_classes) / len(labels)
+        for labels in (train_labels, found, floor)
+    )
+    counts = [int((shares > DRAWN * data).sum()) for shares in (drawn, real_drawn)]
     score, real_score = (functional.classifier_score(p, seed=seed) for p in probabilities)
     rows = [
-        Row("classes", modes.modes, real_modes.modes, "higher", "classes drawn", protocol),
+        Row("classes", *counts, "higher", "classes drawn, at a tenth of their share", protocol),
         Row("class KL", modes.kl, real_modes.kl, "lower", "of the class shares, nats", protocol),
         Row(
             "classifier score",
@@ -297,11 +303,7 @@ def _class_rows(evaluator, features, train_features, train_labels, class_names, 
         ),
     ]
     names = class_names or [str(c) for c in range(num_classes)]
-    shares = {
-        names[c]: (float(np.mean(train_labels == c)), float(np.mean(found == c)))
-        for c in np.unique(train_labels)
-    }
-    return rows, shares
+    return rows, {names[c]: (float(data[c]), float(drawn[c])) for c in np.flatnonzero(data)}
 
 
 def _verdicts(rows, near, near_held_out):
@@ -335,7 +337,8 @@ def _verdicts(rows, near, near_held_out):
         )
     if "classes" in rows and rows["classes"].value < rows["classes"].floor:
         missing = int(rows["classes"].floor - rows["classes"].value)
-        words.append(f"{'1 class is' if missing == 1 else f'{missing} classes are'} never drawn.")
+        classes = "1 class is" if missing == 1 else f"{missing} classes are"
+        words.append(f"{classes} never or hardly drawn.")
     return words
 
 

@@ -84,7 +84,7 @@ def _draw_distances(axis, panel, kind):
             edgecolor=colour,
             label=name,
         )
-    axis.set_title(f"Distance to the nearest training picture, in {kind}s", fontsize=9)
+    axis.set_title(f"Distance to the nearest\ntraining picture, in {kind}s", fontsize=9)
     axis.set_ylabel("share of the pictures", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.legend(fontsize=8)

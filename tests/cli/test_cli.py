@@ -24,21 +24,6 @@ TINY = ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--s
 DIGITS = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256", *TINY]
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty working directory; gives exit code, output and error text."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as error:  # argparse's way out
-            code = error.code
-        return code, *capsys.readouterr()
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "run"

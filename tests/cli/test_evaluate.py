@@ -22,21 +22,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty working directory; gives exit code, output and error text."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as error:  # argparse's way out
-            code = error.code
-        return code, *capsys.readouterr()
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run on digits with a validation split. Tests must not write into it."""

@@ -23,8 +23,9 @@ class EvaluateSamples(keras.callbacks.Callback):
     has one), prints a line, appends it to a file, and puts `fd` (Fréchet distance), `kd`
     (kernel distance), `precision`, `recall`, `density` and `coverage` into the epoch's logs, so
     that any callback after this one can monitor them. Between evaluations the logs repeat the
-    last values, before the first they are NaN. Every value stands beside its floor, what real
-    pictures get in its place.
+    last values, before the first they are NaN: with `every` above 1, give `EarlyStopping` a
+    `start_from_epoch` of at least that. Every value stands beside its floor, what real pictures
+    get in its place.
 
     Args:
         real: real pictures: a pipeline of `kerasgen.data` (held-out pictures where there are

@@ -17,6 +17,8 @@ from kerasgen.metrics import Evaluator
 NAMES = ("fd", "kd", "kd_standard_error", "precision", "recall", "density", "coverage")
 STEPS = 4  # an epoch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
@@ -149,7 +151,8 @@ def test_logs_hold_what_the_evaluator_says_of_each_epochs_pictures():
     model, recorder = dcgan(), Recorder(count=130, seed=7)
     evaluate = EvaluateSamples(real, seed=7, **settings)
     history = model.fit(pipeline(), epochs=3, verbose=0, callbacks=[evaluate, recorder]).history
-    by_hand = [Evaluator(real, **settings).evaluate(images) for images in recorder.images]
+    evaluator = Evaluator(real, **settings)
+    by_hand = [evaluator.evaluate(images) for images in recorder.images]
     assert set(by_hand[0]) == set(NAMES)
     for name in NAMES:
         nan_equal(history[name], [values[name] for values in by_hand])

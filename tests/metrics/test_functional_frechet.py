@@ -253,3 +253,11 @@ def test_infinity_warns_of_subsamples_smaller_than_the_features():
     assert len(caught) == 1 and caught[0].filename == __file__
     with pytest.raises(ValueError, match=r"different sizes.*generated.shape=\(2, 5\)"):
         fd_infinity(sample(20, 5, 0), sample(2, 5, 1))
+
+
+def test_a_side_without_variance():
+    real = np.random.default_rng(0).normal(size=(50, 4))
+    constant = np.ones((50, 4))
+    expected = np.square(real.mean(0) - 1).sum() + real.var(0, ddof=1).sum()
+    assert frechet_distance(real, constant) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(constant, constant) == 0

@@ -286,6 +286,8 @@ def _nuclear_norm(matrix):
     """Sum of the singular values."""
     if matrix.shape[0] > matrix.shape[1]:
         matrix = matrix.T
+    if not matrix.size:  # a side without any variance
+        return 0.0
     squares = scipy.linalg.eigvalsh(matrix @ matrix.T)  # a third of the time
     if squares[0] > _WELL_CONDITIONED * squares[-1]:
         return np.sqrt(squares).sum()

@@ -178,6 +178,16 @@ def test_shrinking_is_anti_aliased(fashion):
         assert distance < share * min(np.linalg.norm(fashion(part) - flat) for part in subsampled)
 
 
+def test_thin_lines_shrink_to_their_share_of_the_light(fashion):
+    """Without anti-aliasing they would lie between the four pixels that a bicubic filter sees."""
+    lines = np.where(np.arange(256) % 8 == 0, 255, 0).astype(np.uint8)
+    lines = np.broadcast_to(lines[None, :, None], (1, 256, 256, 1))
+    flat = fashion(np.full((1, 32, 32, 1), 32, np.uint8))
+    aliased = tf.image.resize(lines, (32, 32), "bicubic").numpy().round().astype(np.uint8)
+    distances = [np.linalg.norm(fashion(picture) - flat) for picture in (lines, aliased)]
+    assert distances[0] < 0.3 * distances[1]
+
+
 def test_resized_pictures_keep_their_mean_and_range():
     extractor = get_extractor(pooling_model(), (12, 20))
     images = noise(3, 60, 100, 3).repeat(2, 1)

@@ -216,7 +216,9 @@ class CollapseGuard(keras.callbacks.Callback):
         if action == "lower" and self._retries >= self.max_retries:
             action = "stop"
             words += f"; the {self.max_retries} retries are used up"
+        done = ""
         if action != "warn":
+            done = " Restored the last healthy weights;"
             rates = [_rate(optimizer) for optimizer in self.model.optimizers]
             if self._restored:  # it went wrong again from there: that was too late already
                 self._healthy, self._healthy_diversity = self._start, 0.0
@@ -228,18 +230,17 @@ class CollapseGuard(keras.callbacks.Callback):
             self._since = int(self.model.step.numpy())
             if action == "stop":
                 self.model.stop_training = True
+                done += " the training ends."
+            elif all(rate is None for rate in rates):  # schedules go by their own count of steps
+                done += " a schedule sets the learning rates, they stay."
             else:
+                done += f" learning rates times {self.factor:g}."
                 for optimizer, rate in zip(self.model.optimizers, rates, strict=True):
-                    if rate is not None:  # a schedule goes by its own count of steps
+                    if rate is not None:
                         optimizer.learning_rate = rate * self.factor
-        self._say(kind, words, action)
+        self._say(kind, words, action, done)
 
-    def _say(self, kind, words, action):
-        done = {
-            "warn": "",
-            "stop": " Restored the last healthy weights; the training ends.",
-            "lower": f" Restored the last healthy weights; learning rates times {self.factor:g}.",
-        }[action]
+    def _say(self, kind, words, action, done=""):
         step = int(self.model.step.numpy())
         verdict = {
             "step": step,

@@ -23,16 +23,16 @@ class EvaluateSamples(keras.callbacks.Callback):
     has one), prints a line, appends it to a file, and puts `fd` (Fréchet distance), `kd`
     (kernel distance), `precision`, `recall`, `density` and `coverage` into the epoch's logs, so
     that any callback after this one can monitor them. Between evaluations the logs repeat the
-    last values, before the first they are NaN: with `every` above 1, give `EarlyStopping` a
-    `start_from_epoch` of at least that. Every value stands beside its floor, what real pictures
-    get in its place.
+    last values. Every value stands beside its floor, what real pictures get in its place.
 
     Args:
         real: real pictures: a pipeline of `kerasgen.data` (held-out pictures where there are
             some), a uint8 array, or a `kerasgen.metrics.Evaluator`.
-        every: int. Epochs between evaluations; the last epoch is always evaluated. Defaults to 1.
+        every: int. Epochs between evaluations; the first and the last are always evaluated.
+            Defaults to 1.
         minutes: float or None. Minutes between evaluations, instead of `every`, wherever in an
-            epoch that is. Defaults to None.
+            epoch that is; the end of the first and of the last epoch are evaluated too.
+            Defaults to None.
         monitor: str or None. The value that says which weights are best: they are restored at
             the end, optimizers included. None keeps the last ones. Defaults to "fd".
         path: str, path or None. A file that gets one JSON object a line for each evaluation.
@@ -111,12 +111,10 @@ class EvaluateSamples(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         due = self.minutes is None and self._epoch % self.every == 0
         last = self.model.stop_training or self._epoch == self.params.get("epochs")
-        if due or (last and self._stale):
+        if due or not self.evaluations or (last and self._stale):
             self._evaluate()
-        values = self.evaluations[-1] if self.evaluations else {}
         if logs is not None:
-            for name in self.evaluator.floor:
-                logs[name] = values.get(name, math.nan)
+            logs.update({name: self.evaluations[-1][name] for name in self.evaluator.floor})
 
     def on_train_end(self, logs=None):
         if self._epoch and self._stale:

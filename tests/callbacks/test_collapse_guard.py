@@ -415,6 +415,15 @@ def test_rates_that_cannot_be_set_are_left_alone(fit, rate):
     assert float(model.first_optimizer.learning_rate) == pytest.approx(float(expected))
 
 
+def test_it_says_so_where_only_schedules_set_the_rates(fit, capsys):
+    model = Scripted([1.0, 0.1, 0.1, 1.0])
+    model.compile(*(keras.optimizers.Adam(lambda: 0.1) for _ in range(2)))
+    fit(model, 4)
+    said = capsys.readouterr().out
+    assert "Restored the last healthy weights; a schedule sets the learning rates" in said
+    assert "times" not in said
+
+
 def test_a_shared_optimizer_is_slowed_once(fit):
     class Shared(Scripted):
         def compile(self):

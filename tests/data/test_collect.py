@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kerasgen.data import collect_images, load_images
+from kerasgen.data.collect import sample_images
 from kerasgen.pixels import to_float
 
 
@@ -111,6 +112,57 @@ def test_the_epoch_stays_where_a_batch_fails():
     with pytest.raises(tf.errors.InvalidArgumentError, match="broken"):
         collect_images(dataset)
     assert dataset.epoch.numpy() == 5
+
+
+# Samples
+
+
+def numbered(count):
+    """Pictures whose first pixels say which they are."""
+    pictures = noise(count, 8, 8, 1)
+    pictures[:, 0, 0, 0], pictures[:, 0, 1, 0] = np.divmod(np.arange(count), 256)
+    return pictures
+
+
+def numbers_of(images):
+    return images[:, 0, 0, 0].astype(int) * 256 + images[:, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shuffle": False}, {"drop_remainder": True}, {"labels": True}, {"crop": "random"}, None],
+    ids=["in order", "without the remainder", "labels", "crops", "array"],
+)
+def test_samples_are_of_all_the_data(options):
+    pictures = numbered(600)
+    data = pictures
+    if options is not None:
+        options = {"image_size": 8, "batch_size": 64, "shuffle": False, **options}
+        options |= {"crops_per_image": 2} if "crop" in options else {}
+        data = load_images((pictures, np.arange(600) // 60), **options)
+    images = sample_images(data, 120)
+    numbers = numbers_of(images)
+    assert len(numbers) == 120
+    np.testing.assert_array_equal(images, pictures[numbers])
+    if options is None or "crop" not in options:
+        assert len(set(numbers)) == 120
+    parts = np.bincount(numbers // 200, minlength=3)
+    assert parts.min() > 20  # of 40 expected
+    np.testing.assert_array_equal(images, sample_images(data, 120))
+    assert (numbers_of(sample_images(data, 120, seed=1)) != numbers).any()
+    if options is not None:
+        assert data.epoch.numpy() == 0
+    everything = numbers_of(sample_images(data, 1200))
+    assert set(everything) == set(range(576 if options and "drop_remainder" in options else 600))
+
+
+def test_samples_of_a_pipeline_that_may_be_endless_are_its_first():
+    pictures = numbered(100)
+    endless = tf.data.Dataset.from_tensor_slices(to_float(pictures)).batch(16).repeat()
+    np.testing.assert_array_equal(sample_images(endless, 40), pictures[:40])
+
+
+# Bad input
 
 
 def pipeline(values):

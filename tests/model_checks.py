@@ -27,6 +27,7 @@ class ModelChecks:
         shape_name: str. Name of the first argument, the shape of one example.
         shapes: list of tuples. Example shapes that must train: odd sizes, 1 to 4 channels.
         networks: list of str. Attributes that hold trained sub-networks.
+        batch_statistics: bool. Whether the networks have moving averages of them.
         falling: str. A value in the logs that falls as training goes on.
         optimizers: list of str. Attributes that hold the optimizers.
     """
@@ -36,6 +37,7 @@ class ModelChecks:
     shape_name = "image_shape"
     shapes = SHAPES
     networks = []
+    batch_statistics = True
     optimizers = []
     falling = "loss"
     epochs = 10
@@ -61,8 +63,12 @@ class ModelChecks:
         images = np.where(discs, 230, 25).astype(np.uint8)[..., None].repeat(channels, -1)
         return kerasgen.data.load_images(images, batch_size=batch_size, image_size=(height, width))
 
+    def ready(self, model):
+        """What a model needs besides training before it generates; returns the model."""
+        return model
+
     def images_of(self, model, count, seed):
-        return model.generate(count, seed=seed)
+        return self.ready(model).generate(count, seed=seed)
 
     # === The contract ===
 
@@ -162,7 +168,7 @@ class ModelChecks:
         before = {name: [v.numpy() for v in moving[name] + kernels[name]] for name in self.networks}
         model.fit(self.data(count=16), epochs=1, verbose=0)
         for name in self.networks:
-            assert moving[name], f"{name} has no batch statistics to watch"
+            assert bool(moving[name]) == self.batch_statistics, name
             for variable, old in zip(moving[name] + kernels[name], before[name], strict=True):
                 assert np.abs(variable.numpy() - old).max() > 0, variable.path
 
@@ -211,7 +217,7 @@ class ModelChecks:
     def test_serving_signatures_are_callable_row_by_row(self):
         model = self.make()
         model.fit(self.data(count=16), epochs=1, verbose=0)
-        signatures = model.serving_signatures()
+        signatures = self.ready(model).serving_signatures()
         assert "generate_png" in signatures
         for name, signature in signatures.items():
             function = tf.function(signature.function, input_signature=signature.inputs)
@@ -224,11 +230,13 @@ class ModelChecks:
                     assert values.shape[0] == 3
                     if values.dtype == tf.string:
                         assert values[row] == alone[key][0]
-                    else:
-                        np.testing.assert_allclose(values[row], alone[key][0], atol=1e-5)
+                    else:  # of uint8 pixels one step, should one lie between two
+                        atol = 1e-5 if values.dtype.is_floating else 1
+                        ours, theirs = (np.float32(v) for v in (values[row], alone[key][0]))
+                        np.testing.assert_allclose(ours, theirs, atol=atol)
 
     def test_served_pictures_are_generate_s(self):
-        model = self.make()
+        model = self.ready(self.make())
         pngs = model.serving_signatures()["generate_png"].function(tf.constant([7, 8], tf.int64))
         for seed, png in zip((7, 8), pngs["image_bytes"].numpy(), strict=True):
             decoded = tf.io.decode_image(png).numpy()
@@ -239,4 +247,12 @@ class ModelChecks:
         shape = [rows, *spec.shape[1:]]
         if spec.dtype.is_floating:
             return tf.random.stateless_normal(shape, [1, 2], dtype=spec.dtype)
+        if spec.dtype == tf.uint8:  # pictures
+            pixels = tf.random.stateless_uniform(shape, [1, 2], maxval=256, dtype=tf.int32)
+            return tf.cast(pixels, tf.uint8)
+        if spec.dtype == tf.string:  # picture files of any size
+            rng = np.random.default_rng(0)
+            sizes = rng.integers(8, 40, (rows, 2))
+            pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+            return tf.constant([encode_png(picture) for picture in pictures])
         return tf.reshape(tf.range(rows, dtype=spec.dtype), shape)

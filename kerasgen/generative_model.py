@@ -1,5 +1,7 @@
 """`GenerativeModel`: the contract that every model of the zoo keeps."""
 
+import inspect
+import math
 import secrets
 import typing
 
@@ -80,6 +82,13 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    def prepare_to_generate(self, data):
+        """Does what remains after `fit` before the model can generate. Defaults to nothing.
+
+        Args:
+            data: the pipeline that it was trained on.
+        """
+
     def generate(self, num_images, seed=None):
         """Generates images.
 
@@ -106,6 +115,19 @@ class GenerativeModel(keras.Model):
             uint8 array `(num_images, H, W, C)`; of generated sequences the single frames.
         """
         return self.generate(num_images, seed=seed)
+
+    def diversity_samples(self, num_images, seed=0, data=None):
+        """Pictures that are all alike where the model has collapsed, cheaply made.
+
+        Args:
+            num_images: int.
+            seed: int. Defaults to 0.
+            data: as in `evaluation_samples`. Defaults to None.
+
+        Returns:
+            uint8 array `(N, H, W, C)`; fewer than asked for only where `data` holds fewer.
+        """
+        return self.evaluation_samples(num_images, seed=seed, data=data)
 
     def preview(self, batch=None):
         """Pictures that show the state of the training, the same ones at each call.
@@ -174,6 +196,60 @@ class GenerativeModel(keras.Model):
         """The loss to differentiate: the mean over the global batch of all replicas."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return tf.reduce_mean(values) / replicas
+
+    def check_batch(self, images):
+        """Returns a batch of training pictures, if their shape is the model's."""
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"The model was made for pictures of shape {self.image_shape}; the data has "
+                f"others. Received: {tuple(images.shape)}"
+            )
+        return images
+
+    def check_compile(self, kwargs, learning_rate):
+        """Checks what every `compile` takes: further arguments of Keras', and a learning rate."""
+        unknown = set(kwargs) - {"run_eagerly", "steps_per_execution", "jit_compile"}
+        if unknown:
+            _, *known, _kwargs = inspect.signature(type(self).compile).parameters
+            raise TypeError(
+                f"{type(self).__name__}.compile doesn't take {sorted(unknown)}: it has "
+                f"{', '.join(f'`{name}`' for name in known)}."
+            )
+        if isinstance(learning_rate, (int, float)) and not 0 < learning_rate < math.inf:
+            raise ValueError(
+                f"`learning_rate` must be positive. Received: learning_rate={learning_rate!r}"
+            )
+
+    def build_optimizer(self, optimizer, variables):
+        """Resolves an optimizer, and builds it at once: only so does loading find its variables.
+
+        Args:
+            optimizer: `keras.Optimizer`, its name or config.
+            variables: list of `keras.Variable` that it is to train.
+
+        Returns:
+            `keras.Optimizer`; under "mixed_float16" one that scales the loss.
+        """
+        optimizer = keras.optimizers.get(optimizer)
+        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if self.dtype_policy.compute_dtype == "float16" and not scales:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(variables)
+        return optimizer
+
+    def update_average(self, average, network, decay):
+        """Moves a network's exponential moving average, its statistics included, by one step.
+
+        Args:
+            average: `keras.Model`, like `network`.
+            network: `keras.Model`.
+            decay: float in [0, 1). In the first steps the decay is lower, so that the average
+                isn't the initial weights'.
+        """
+        step = tf.cast(self.step.value, tf.float32)
+        decay = tf.minimum(decay, (1 + step) / (10 + step))
+        for mean, value in zip(average.variables, network.variables, strict=True):
+            mean.assign(mean * decay + value * (1 - decay))
 
     def get_config(self):
         return {

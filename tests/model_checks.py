@@ -63,12 +63,14 @@ class ModelChecks:
         images = np.where(discs, 230, 25).astype(np.uint8)[..., None].repeat(channels, -1)
         return kerasgen.data.load_images(images, batch_size=batch_size, image_size=(height, width))
 
-    def ready(self, model):
-        """What a model needs besides training before it generates; returns the model."""
-        return model
+    def train(self, model, data, epochs=1):
+        """Makes a model ready to generate, as `kerasgen train` does; returns its history."""
+        history = model.fit(data, epochs=epochs, verbose=0).history
+        model.prepare_to_generate(data)
+        return history
 
     def images_of(self, model, count, seed):
-        return self.ready(model).generate(count, seed=seed)
+        return model.generate(count, seed=seed)
 
     # === The contract ===
 
@@ -86,7 +88,7 @@ class ModelChecks:
     def test_saved_model_continues_as_if_never_saved(self, tmp_path):
         model = self.make()
         data = self.data()
-        model.fit(data, epochs=1, verbose=0)
+        self.train(model, data)
         model.save(tmp_path / "model.keras")
         again = keras.saving.load_model(tmp_path / "model.keras")
         assert type(again) is self.model_class
@@ -139,7 +141,7 @@ class ModelChecks:
 
     def test_generate_is_seeded_and_independent_of_its_batch(self):
         model = self.make()
-        model.fit(self.data(), epochs=1, verbose=0)
+        self.train(model, self.data())
         images = self.images_of(model, 70, seed=5)
         assert images.dtype == np.uint8
         assert len(images) == 70
@@ -175,7 +177,7 @@ class ModelChecks:
     @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
     def test_mixed_precision_trains(self, policy):
         model = self.make(dtype=policy)
-        history = model.fit(self.data(), epochs=3, verbose=0).history
+        history = self.train(model, self.data(), epochs=3)
         assert all(np.isfinite(values).all() for values in history.values())
         assert all(np.isfinite(w).all() for w in model.get_weights())
         float32 = self.make().fit(self.data(), epochs=3, verbose=0).history
@@ -193,7 +195,7 @@ class ModelChecks:
         for shape in self.shapes:
             model = self.make(**{self.shape_name: shape})
             before = [v.numpy() for v in model.trainable_variables]
-            model.fit(self.data(shape, count=16), epochs=1, verbose=0)
+            self.train(model, self.data(shape, count=16))
             moved = [
                 np.abs(v.numpy() - old).max() > 0
                 for v, old in zip(model.trainable_variables, before, strict=True)
@@ -216,8 +218,8 @@ class ModelChecks:
 
     def test_serving_signatures_are_callable_row_by_row(self):
         model = self.make()
-        model.fit(self.data(count=16), epochs=1, verbose=0)
-        signatures = self.ready(model).serving_signatures()
+        self.train(model, self.data(count=16))
+        signatures = model.serving_signatures()
         assert "generate_png" in signatures
         for name, signature in signatures.items():
             function = tf.function(signature.function, input_signature=signature.inputs)
@@ -236,7 +238,8 @@ class ModelChecks:
                         np.testing.assert_allclose(ours, theirs, atol=atol)
 
     def test_served_pictures_are_generate_s(self):
-        model = self.ready(self.make())
+        model = self.make()
+        self.train(model, self.data(count=16))
         pngs = model.serving_signatures()["generate_png"].function(tf.constant([7, 8], tf.int64))
         for seed, png in zip((7, 8), pngs["image_bytes"].numpy(), strict=True):
             decoded = tf.io.decode_image(png).numpy()

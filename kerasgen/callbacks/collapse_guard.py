@@ -148,7 +148,7 @@ class CollapseGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        images = self.model.evaluation_samples(self.num_samples, seed=self.seed, data=self.data)
+        images = self.model.diversity_samples(self.num_samples, seed=self.seed, data=self.data)
         found = self._distances(images)
         diversity = min(mine / real for mine, real in zip(found, self._real, strict=True))
         logs.update({name: float(value) for name, value in self._lost.items()})

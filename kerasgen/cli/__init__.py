@@ -45,6 +45,7 @@ def build_parser():
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_train(commands)
     _add_generate(commands)
+    _add_reconstruct(commands)
     _add_evaluate(commands)
     _add_export(commands)
     return parser
@@ -135,6 +136,32 @@ def _add_generate(commands):
         help="a .png file for one grid, or a folder for one file a picture (default: samples.png)",
     )
     generate.set_defaults(command=_lazily("generate"))
+
+
+def _add_reconstruct(commands):
+    reconstruct = commands.add_parser(
+        "reconstruct",
+        help="show pictures above what a trained autoencoder makes of them",
+        description="Encode pictures, decode their codes, and write the pairs as one picture.",
+    )
+    reconstruct.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    reconstruct.add_argument(
+        "images", nargs="+", metavar="IMAGES", help=f"picture files; or {SOURCES}"
+    )
+    reconstruct.add_argument(
+        "--num", type=int, default=32, metavar="N", help="pictures of a source (default: 32)"
+    )
+    reconstruct.add_argument(
+        "--split", help="part of a source (default: test, else validation, else train)"
+    )
+    reconstruct.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
+    reconstruct.add_argument(
+        "--out",
+        default="reconstructions.png",
+        metavar="PATH",
+        help="a .png file (default: reconstructions.png)",
+    )
+    reconstruct.set_defaults(command=_lazily("reconstruct"))
 
 
 def _add_evaluate(commands):

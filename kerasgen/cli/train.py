@@ -4,7 +4,6 @@ import ast
 import contextlib
 import inspect
 import math
-import pathlib
 import shutil
 import signal
 import sys
@@ -89,6 +88,8 @@ def _prepare(arguments):
     print(f"Read {dataset.num_images} pictures in {time.monotonic() - start:.1f} s.")
 
     classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
+    if classes and "num_classes" not in inspect.signature(model_class.__init__).parameters:
+        raise ValueError(f"{model_class.__name__} learns no classes: leave out `--labels`.")
     model = model_class(
         shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
     )
@@ -169,12 +170,15 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     import keras
 
     import kerasgen
+    from kerasgen.data.collect import first_batch
 
     facts = {name: value for name, value in vars(arguments).items() if name != "command"}
+    samples = directory / "samples"
+    batch = first_batch(dataset if validation is None else validation)
     callbacks = [
         *_watchers(arguments, dataset, validation, directory, epochs),
         keras.callbacks.CSVLogger(directory / "history.csv"),
-        kerasgen.callbacks.SampleImages(directory / "samples", every=every),
+        kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
     if arguments.minutes is not None:
         callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
@@ -192,6 +196,9 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
                 shuffle=False,
             )
             seconds = time.monotonic() - start
+            model.prepare_to_generate(dataset)
+            for name, grid in model.preview(batch).items():
+                kerasgen.plots.write_grid(samples / f"{name}-latest.png", grid)
             model_file = directory / MODEL_FILE
             with kerasgen.files.write_beside(model_file) as part:
                 model.save(part)
@@ -200,15 +207,14 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
         raise UserError(
             f"{error}. The run ended; whole files written before remain in {str(directory)!r}."
         ) from None
-    samples = directory / "samples"
     print(f"Trained {model.step.numpy()} steps in {seconds / 60:.1f} minutes.")
-    for label, path in (
-        ("Samples", next(samples.glob("*-latest.png"), samples)),
-        ("Film", next(samples.glob("*.gif"), samples)),
-        ("Model", model_file),
-        ("SavedModel", saved_model),
+    for label, paths in (
+        ("Pictures", sorted(samples.glob("*-latest.png"))),
+        ("Films", sorted(samples.glob("*.gif"))),
+        ("Model", [model_file]),
+        ("SavedModel", [saved_model]),
     ):
-        print(f"{label + ':':12}{pathlib.Path(path)}")
+        print(f"{label + ':':12}{', '.join(map(str, paths))}")
     return 130 if interruption["count"] else 0
 
 

@@ -45,6 +45,16 @@ def collect_images(data, max_images=None):
     return images[:max_images], None if labels is None else labels[:max_images]
 
 
+def first_batch(dataset):
+    """The first batch of a pipeline, without changing what a training then sees."""
+    epoch = getattr(dataset, "epoch", None)
+    before = None if epoch is None else epoch.numpy()
+    batch = next(iter(dataset))
+    if epoch is not None:
+        epoch.assign(before)
+    return batch
+
+
 def sample_images(data, count, seed=0):
     """Pictures chosen at random from all of the data, which is often sorted by class.
 

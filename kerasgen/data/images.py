@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from kerasgen.data.collect import first_batch
 from kerasgen.data.pictures import MODES, picture_shape
 from kerasgen.data.pipeline import AUGMENTATIONS, as_list, make_pipeline
 from kerasgen.data.sources import open_source
@@ -183,13 +184,7 @@ def preview(dataset, rows=4, columns=8):
     ```
     """
     names = getattr(dataset, "class_names", None)
-    batch = dataset
-    if isinstance(dataset, tf.data.Dataset):
-        epoch = getattr(dataset, "epoch", None)
-        number = None if epoch is None else epoch.numpy()
-        batch = next(iter(dataset))
-        if epoch is not None:
-            epoch.assign(number)  # looking doesn't change what a training sees
+    batch = first_batch(dataset) if isinstance(dataset, tf.data.Dataset) else dataset
     images, labels = batch if isinstance(batch, tuple) else (batch, None)
     titles = None
     if labels is not None:

@@ -449,7 +449,7 @@ def test_mixed_float16():
         assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         optimizer.dynamic_growth_steps = 5  # a scale that moves within an epoch
     script = [1.0, 0.1, 0.1, 1.0]
-    model.evaluation_samples = lambda count, seed, data: spread(script[int(model.step) // 8 - 1])
+    model.diversity_samples = lambda count, seed, data: spread(script[int(model.step) // 8 - 1])
     guard = CollapseGuard(pictures(), num_samples=COUNT)
     history = model.fit(pipeline(), epochs=4, verbose=0, callbacks=[guard, recorder]).history
     assert kinds(guard) == [("collapse", 3, "lower")]

@@ -3,9 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from kerasgen import samplers
+from kerasgen.data.collect import sample_images
 from kerasgen.generative_model import GenerativeModel, draw_latents, in_batches, row_seeds
+from kerasgen.interpolation import METHODS, path_between
 from kerasgen.models.conv_autoencoder import checks, preview, serving
-from kerasgen.models.conv_autoencoder.codes import METHODS, path_between
 from kerasgen.pixels import to_float, to_uint8
 
 EVALUATION_CODES = 10_000
@@ -24,6 +26,7 @@ class Autoencoder(GenerativeModel):
             variational model their means and, beside them, log-variances `(B, 2 * latent_dim)`.
         ema_decoder: `keras.Model` from codes to float32 images in [-1, 1].
         sampler: `kerasgen.samplers.Sampler`. The distribution of codes that is generated from.
+        sampler_step: int64 scalar variable. The training step at which it was fitted.
     """
 
     # === Codes and reconstructions ===
@@ -163,43 +166,39 @@ class Autoencoder(GenerativeModel):
 
         Args:
             data: pipeline of `kerasgen.data`, with or without labels, or pictures `(N, H, W, C)`,
-                uint8 or float in [-1, 1]: what the model was trained on. A pipeline's epochs
-                aren't counted.
+                uint8 or float in [-1, 1]: what the model was trained on.
             sampler: `kerasgen.samplers.Sampler`, its config, or its name ("normal", "gaussian",
                 "mixture", "flow"), to replace the model's own. Defaults to None: the model's own
                 is fitted (again).
-            max_images: int. The first pictures that are used. Defaults to 60000.
+            max_images: int. Most pictures that are used, chosen at random. Defaults to 60000.
 
         Raises:
             ValueError: no pictures, or too few, or ones that `encode` doesn't take. The model's
                 sampler is then what it was before.
         """
         checks.whole("max_images", max_images, 1)
-        from kerasgen import samplers
-
         sampler = self.sampler if sampler is None else samplers.get(sampler, self.latent_dim)
         sampler.fit(self._codes_of(data, max_images), seed=self.seed)
         self._set_sampler(sampler)
+        self.sampler_step.assign(self.step)
+
+    def prepare_to_generate(self, data):
+        self.fit_sampler(data)
+
+    @property
+    def sampler_follows(self):
+        """bool. Whether what the sampler draws are codes of the weights as they are now."""
+        if isinstance(self.sampler, samplers.NormalSampler):
+            return True
+        return int(self.sampler_step.numpy()) == int(self.step.numpy())
 
     def _codes_of(self, data, max_images):
         """Codes as the decoder gets them in training: of a variational model, drawn."""
-        epoch = getattr(data, "epoch", None)
-        before = None if epoch is None else epoch.numpy()
-        batches = data if isinstance(data, tf.data.Dataset) else [data]
-        codes, count = [], 0
-        for batch in batches:
-            images = batch[0] if isinstance(batch, tuple) else batch
-            images = checks.images(images, self.image_shape)[: max_images - count]
-            seeds = row_seeds(count + len(images), self.seed)[count:]
-            codes.append(in_batches(self._draw_codes, images, seeds))
-            count += len(images)
-            if count >= max_images:
-                break
-        if epoch is not None:
-            epoch.assign(before)
-        if not codes:
-            raise ValueError("The pipeline holds no pictures to fit a sampler to.")
-        return np.concatenate(codes)
+        if not isinstance(data, tf.data.Dataset):
+            data = checks.images(data, self.image_shape)
+            data = data if data.dtype == np.uint8 else to_uint8(data).numpy()
+        images = checks.images(sample_images(data, max_images, self.seed), self.image_shape)
+        return in_batches(self._draw_codes, images, row_seeds(len(images), self.seed))
 
     @tf.function(reduce_retracing=True)
     def _draw_codes(self, images, seeds):
@@ -210,8 +209,6 @@ class Autoencoder(GenerativeModel):
         return mean + tf.exp(log_variance / 2) * draw_latents(seeds, self.latent_dim)
 
     def _set_sampler(self, sampler):
-        from kerasgen import samplers
-
         current = getattr(self, "sampler", None)
         if sampler is current:
             return
@@ -253,6 +250,12 @@ class Autoencoder(GenerativeModel):
         if data is not None:
             self.fit_sampler(data, max_images=EVALUATION_CODES)
         return self.generate(num_images, seed=seed)
+
+    def diversity_samples(self, num_images, seed=0, data=None):
+        """Reconstructions, which are all alike where the decoder ignores the codes."""
+        if data is None:
+            return self.generate(num_images, seed=seed)
+        return self.reconstruct(sample_images(data, num_images, seed))
 
     def preview(self, batch=None):
         return preview.grids(self, batch)

@@ -5,8 +5,6 @@ import numbers
 
 import numpy as np
 
-from kerasgen.models.conv_autoencoder.networks import MIN_STRIDE, SMALLEST_SIDE
-
 PENALTIES = (None, "l2", "gradient", "spectral")
 # What rounding on the way to [-1, 1] may add, far below one step of uint8.
 SLACK = 1e-3
@@ -54,28 +52,6 @@ def penalties(variational, code_penalty, decoder_penalty, decoder_penalty_weight
             "variational one: use either. Received: variational=True, "
             f"code_penalty={code_penalty}, decoder_penalty={decoder_penalty!r}"
         )
-
-
-def image_shape(shape, model):
-    """Checks height, width and channels, and returns them as a tuple of ints."""
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) != 3 or not all(isinstance(side, (int, np.integer)) for side in shape):
-        raise ValueError(
-            "`image_shape` must be three whole numbers: height, width, channels. "
-            f"Received: image_shape={shape}"
-        )
-    height, width, channels = (int(side) for side in shape)
-    if channels not in (1, 2, 3, 4):
-        raise ValueError(f"{model} takes 1 to 4 channels. Received: image_shape={shape}")
-    for side in (height, width):
-        if side < SMALLEST_SIDE or side % MIN_STRIDE:
-            below = max(SMALLEST_SIDE, side // MIN_STRIDE * MIN_STRIDE)
-            raise ValueError(
-                f"{model} takes heights and widths that are multiples of {MIN_STRIDE} and at "
-                f"least {SMALLEST_SIDE} pixels; near {side} that is {below} or "
-                f"{below + MIN_STRIDE}. Received: image_shape={shape}"
-            )
-    return height, width, channels
 
 
 def images(values, shape):

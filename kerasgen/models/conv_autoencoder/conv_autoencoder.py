@@ -13,6 +13,7 @@ from kerasgen.models.conv_autoencoder.autoencoder import Autoencoder
 from kerasgen.models.conv_autoencoder.codes import kl_divergence
 from kerasgen.models.conv_autoencoder.corruption import check_corruption, corrupt
 from kerasgen.models.conv_autoencoder.networks import build_decoder, build_encoder
+from kerasgen.models.stages import check_image_shape
 
 # The running mean that scales a likelihood; no less than what rounding to 8 bits leaves.
 SCALE_DECAY = 0.99
@@ -176,12 +177,20 @@ class ConvAutoencoder(Autoencoder):
             self.scale = self.add_weight(
                 name="scale", shape=(), initializer="ones", trainable=False, aggregation="mean"
             )
+        self.sampler_step = self.add_weight(
+            name="sampler_step",
+            shape=(),
+            dtype="int64",
+            initializer=keras.initializers.Constant(-1),
+            trainable=False,
+            aggregation="only_first_replica",
+        )
         self._set_sampler(sampler or ("normal" if self.variational else "mixture"))
         self.built = True
 
     @classmethod
     def check_shape(cls, shape):
-        return checks.image_shape(shape, cls.__name__)
+        return check_image_shape(shape, cls.__name__)
 
     def _build_networks(self):
         outputs = self.latent_dim * (2 if self.variational else 1)
@@ -218,16 +227,7 @@ class ConvAutoencoder(Autoencoder):
             TypeError: an argument that Keras' `compile` doesn't know, or one that makes no
                 sense here.
         """
-        unknown = set(kwargs) - {"run_eagerly", "steps_per_execution", "jit_compile"}
-        if unknown:
-            raise TypeError(
-                f"ConvAutoencoder.compile doesn't take {sorted(unknown)}: it has `optimizer`, "
-                "`loss` and `learning_rate`."
-            )
-        if isinstance(learning_rate, (int, float)) and not 0 < learning_rate < float("inf"):
-            raise ValueError(
-                f"`learning_rate` must be positive. Received: learning_rate={learning_rate!r}"
-            )
+        self.check_compile(kwargs, learning_rate)
         loss = losses.get_reconstruction(loss)
         if isinstance(loss, ReconstructionLoss):
             loss.check_shape(self.image_shape)
@@ -238,12 +238,8 @@ class ConvAutoencoder(Autoencoder):
             )
         if optimizer is None:
             optimizer = keras.optimizers.Adam(learning_rate)
-        optimizer = keras.optimizers.get(optimizer)
-        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if self.dtype_policy.compute_dtype == "float16" and not scales:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer = self.build_optimizer(optimizer, self._trained_variables())
         super().compile(optimizer=optimizer, **kwargs)
-        self.optimizer.build(self._trained_variables())
         self.reconstruction_loss = loss
         self._compile_kwargs = kwargs
 
@@ -252,7 +248,7 @@ class ConvAutoencoder(Autoencoder):
         return self.encoder.trainable_variables + self.decoder.trainable_variables
 
     def train_step(self, data):
-        images = self._unpack(data)
+        images = self.check_batch(keras.utils.unpack_x_y_sample_weight(data)[0])
         with tf.GradientTape() as tape:
             terms, reconstructions = self._terms(images, self.step_seed, training=True)
             loss = self._total(terms, self._kl_weight())
@@ -262,13 +258,15 @@ class ConvAutoencoder(Autoencoder):
             scaled = self.optimizer.scale_loss(self.mean_over_batch(objective))
         variables = self._trained_variables()
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self._update_average()
+        if self.ema_decay:
+            self.update_average(self.ema_encoder, self.encoder, self.ema_decay)
+            self.update_average(self.ema_decoder, self.decoder, self.ema_decay)
         self.step.assign_add(1)
         self.psnr.update_state(images, reconstructions)
         return {**self.track(loss=loss, **terms), "psnr": self.psnr.result()}
 
     def test_step(self, data):
-        images = self._unpack(data)
+        images = self.check_batch(keras.utils.unpack_x_y_sample_weight(data)[0])
         terms, reconstructions = self._terms(images, self.test_seed, training=False)
         logs = self.track(loss=self._total(terms, self.beta), **terms)
         if self.variational:  # what `reconstruct` makes, without noise
@@ -337,27 +335,6 @@ class ConvAutoencoder(Autoencoder):
             if name in terms:
                 total += weight * terms[name]
         return total
-
-    def _update_average(self):
-        if not self.ema_decay:
-            return
-        step = tf.cast(self.step.value, tf.float32)
-        decay = tf.minimum(self.ema_decay, (1 + step) / (10 + step))
-        for average, network in (
-            (self.ema_encoder, self.encoder),
-            (self.ema_decoder, self.decoder),
-        ):
-            for mean, value in zip(average.variables, network.variables, strict=True):
-                mean.assign(mean * decay + value * (1 - decay))
-
-    def _unpack(self, data):
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"The model was made for pictures of shape {self.image_shape}; the data has "
-                f"others. Received: {tuple(images.shape)}"
-            )
-        return images
 
     # === Config ===
 

@@ -15,7 +15,7 @@ def grids(model, batch=None):
     - "reconstructions": rows of up to 8 inputs, each above a row of their reconstructions;
     - "denoised", of a denoising model: corrupted inputs above what it makes of them;
     - "walk": from one input to another in each row, in 8 steps along a line between their codes;
-    - "samples": generated pictures, if a sampler is fitted.
+    - "samples": generated pictures, if a sampler is fitted to the codes of these weights.
 
     Args:
         model: `ConvAutoencoder`.
@@ -38,7 +38,7 @@ def grids(model, batch=None):
         starts, ends = images[::2][:MOST_PAIRS], images[1::2][:MOST_PAIRS]
         if len(ends):
             result["walk"] = model.interpolate(starts[: len(ends)], ends, steps=SIDE)
-    if model.sampler.fitted:
+    if model.sampler_follows:
         samples = model.generate(SIDE**2, seed=model.seed)
         result["samples"] = samples.reshape(SIDE, SIDE, *model.image_shape)
     return result

@@ -13,15 +13,12 @@ from kerasgen.generative_model import (
     in_batches,
     row_seeds,
 )
-from kerasgen.models.dcgan.networks import (
-    SMALLEST_SIDE,
-    build_discriminator,
-    build_generator,
-)
+from kerasgen.interpolation import path_between
+from kerasgen.models.dcgan.networks import build_discriminator, build_generator
+from kerasgen.models.stages import check_image_shape
 from kerasgen.pixels import to_uint8
 
 PREVIEW_SIDE = 8
-MIN_STRIDE = 4
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -138,24 +135,7 @@ class DCGAN(GenerativeModel):
 
     @classmethod
     def check_shape(cls, shape):
-        shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-        if len(shape) != 3 or not all(isinstance(side, (int, np.integer)) for side in shape):
-            raise ValueError(
-                "`image_shape` must be three whole numbers: height, width, channels. "
-                f"Received: image_shape={shape}"
-            )
-        height, width, channels = (int(side) for side in shape)
-        if channels not in (1, 2, 3, 4):
-            raise ValueError(f"DCGAN takes 1 to 4 channels. Received: image_shape={shape}")
-        for side in (height, width):
-            if side < SMALLEST_SIDE or side % MIN_STRIDE:
-                below = max(SMALLEST_SIDE, side // MIN_STRIDE * MIN_STRIDE)
-                raise ValueError(
-                    f"DCGAN takes heights and widths that are multiples of {MIN_STRIDE} and at "
-                    f"least {SMALLEST_SIDE} pixels; near {side} that is {below} or "
-                    f"{below + MIN_STRIDE}. Received: image_shape={shape}"
-                )
-        return height, width, channels
+        return check_image_shape(shape, cls.__name__)
 
     # === Training ===
 
@@ -184,36 +164,20 @@ class DCGAN(GenerativeModel):
             TypeError: an argument that Keras' `compile` doesn't know, or one that makes no
                 sense here.
         """
-        unknown = set(kwargs) - {"run_eagerly", "steps_per_execution", "jit_compile"}
-        if unknown:
-            raise TypeError(
-                f"DCGAN.compile doesn't take {sorted(unknown)}: it has `generator_optimizer`, "
-                "`discriminator_optimizer`, `loss` and `learning_rate`."
-            )
-        if isinstance(learning_rate, (int, float)) and not 0 < learning_rate < float("inf"):
-            raise ValueError(
-                f"`learning_rate` must be positive. Received: learning_rate={learning_rate!r}"
-            )
+        self.check_compile(kwargs, learning_rate)
+
+        def adam():
+            return keras.optimizers.Adam(learning_rate, beta_1=0.5)
+
         self.adversarial_loss = losses.get(loss)
         super().compile(optimizer=None, **kwargs)
-        self.generator_optimizer = self._optimizer(
-            generator_optimizer, learning_rate, self.generator
+        self.generator_optimizer = self.build_optimizer(
+            generator_optimizer or adam(), self.generator.trainable_variables
         )
-        self.discriminator_optimizer = self._optimizer(
-            discriminator_optimizer, learning_rate, self.discriminator
+        self.discriminator_optimizer = self.build_optimizer(
+            discriminator_optimizer or adam(), self.discriminator.trainable_variables
         )
         self._compile_kwargs = kwargs
-
-    def _optimizer(self, optimizer, learning_rate, network):
-        """Resolves an optimizer and builds it, so that loading finds its variables."""
-        if optimizer is None:
-            optimizer = keras.optimizers.Adam(learning_rate, beta_1=0.5)
-        optimizer = keras.optimizers.get(optimizer)
-        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        if self.dtype_policy.compute_dtype == "float16" and not scales:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        optimizer.build(network.trainable_variables)
-        return optimizer
 
     def train_step(self, data):
         images, labels = self._unpack(data)
@@ -236,7 +200,7 @@ class DCGAN(GenerativeModel):
         ):
             variables = network.trainable_variables
             optimizer.apply(tape.gradient(loss, variables), variables)
-        self._update_average()
+        self.update_average(self.ema_generator, self.generator, self.ema_decay)
         self.step.assign_add(1)
         return self._log(generator_loss, discriminator_loss, real_logits, fake_logits)
 
@@ -272,11 +236,7 @@ class DCGAN(GenerativeModel):
 
     def _unpack(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"The model was made for pictures of shape {self.image_shape}; the data has "
-                f"others. Received: {tuple(images.shape)}"
-            )
+        self.check_batch(images)
         if self.num_classes and labels is None:
             raise ValueError(
                 f"The model has {self.num_classes} classes, and the data has no labels: use "
@@ -287,14 +247,6 @@ class DCGAN(GenerativeModel):
     def _call(self, network, first, labels, training):
         inputs = first if labels is None else [first, labels]
         return network(inputs, training=training)
-
-    def _update_average(self):
-        step = tf.cast(self.step.value, tf.float32)
-        decay = tf.minimum(self.ema_decay, (1 + step) / (10 + step)) if self.ema_decay else 0.0
-        for average, value in zip(
-            self.ema_generator.variables, self.generator.variables, strict=True
-        ):
-            average.assign(average * decay + value * (1 - decay))
 
     # === Generation ===
 
@@ -362,18 +314,11 @@ class DCGAN(GenerativeModel):
             in_batches(self._draw, row_seeds(1, end_)) if np.ndim(end_) == 0 else [end_]
             for end_ in (start, end)
         )
-        a, b = self._check_latents(np.stack([a[0], b[0]])).astype(np.float64)
-        t = np.linspace(0, 1, steps)[:, None]
-        cosine = a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
-        angle = np.arccos(np.clip(cosine, -1, 1))
-        if np.sin(angle) < 1e-6:
-            path = a + t * (b - a)
-        else:
-            path = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-        path[0], path[-1] = a, b
+        a, b = self._check_latents(np.stack([a[0], b[0]]))[:, None]
+        path = path_between(a, b, steps, "spherical")[0]
         if self.num_classes:
             labels = np.full(steps, 0 if labels is None else labels)
-        return self.generate(latents=path.astype(np.float32), labels=labels)
+        return self.generate(latents=path, labels=labels)
 
     def preview(self, batch=None):
         labels = None

@@ -1,9 +1,9 @@
 """Measures `ConvAutoencoder` on Fashion-MNIST at 32x32 pixels with codes of length 64.
 
 `reconstruction`: squared error on the test pictures after the same minutes of training: kerasgen's
-defaults; an autoencoder as the Keras documentation writes them (two convolutions down, Dense, two
-transposed convolutions up and one to the picture, ReLU, sigmoid; batch 128, Adam at 1e-3, trained
-here on the squared error itself rather than on cross-entropy); and a PCA with as many components.
+defaults; the Keras documentation's convolutional autoencoder (two convolutions of 32 filters with
+pooling, two transposed convolutions, ReLU, sigmoid, binary cross-entropy, batch 128, Adam at 1e-3)
+with a Dense code of the same length in its middle; and a PCA with as many components.
 
 `generation`: Fréchet distance of 10,000 generated pictures to the 10,000 test pictures, for every
 kind of autoencoder (deterministic, variational, regularised) with every sampler, and coverage.
@@ -52,6 +52,13 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=8, help="of the part `step`")
     parser.add_argument("--block", type=int, default=30, help="steps of a contender in a round")
     parser.add_argument("--classes", type=int, nargs="+", default=list(range(10)))
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        choices=["kerasgen", *DOCUMENTED],
+        default=["kerasgen", "documented"],
+        help="of the part `reconstruction`",
+    )
     parser.add_argument("--out", help="picture of reconstructions or samples")
     return parser.parse_args()
 
@@ -94,6 +101,21 @@ def squared_error(images, reconstructions):
 
 
 def documented_autoencoder():
+    """The Keras documentation's layers, and a code of the same length in their middle."""
+    image = x = keras.Input(SHAPE)
+    for _ in range(2):
+        x = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D(2, padding="same")(x)
+    x = layers.Dense(LATENT_DIM)(layers.Flatten()(x))
+    side = SHAPE[0] // 4
+    x = layers.Reshape((side, side, 32))(layers.Dense(side**2 * 32, activation="relu")(x))
+    for _ in range(2):
+        x = layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu")(x)
+    return keras.Model(image, layers.Conv2D(SHAPE[2], 3, padding="same", activation="sigmoid")(x))
+
+
+def strided_autoencoder():
+    """As the documentation's variational one: strides for pooling, and 64 filters inside."""
     image = x = keras.Input(SHAPE)
     for width in (32, 64):
         x = layers.Conv2D(width, 3, strides=2, padding="same", activation="relu")(x)
@@ -104,6 +126,14 @@ def documented_autoencoder():
         x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2DTranspose(SHAPE[2], 3, padding="same", activation="sigmoid")(x)
     return keras.Model(image, x)
+
+
+# name -> network, loss
+DOCUMENTED = {
+    "documented": (documented_autoencoder, "binary_crossentropy"),
+    "documented, squared error": (documented_autoencoder, "mse"),
+    "strided, squared error": (strided_autoencoder, "mse"),
+}
 
 
 def measure_reconstruction(arguments):
@@ -117,30 +147,34 @@ def measure_reconstruction(arguments):
     errors = {"PCA": [squared_error(test_images, result)]}
     print(f"PCA: {errors['PCA'][0]:.6f}", flush=True)
     for seed in arguments.seeds:
-        model, steps = train(train_images, arguments, seed)
-        ours = model.predict(test_images.astype(np.float32) / 127.5 - 1, verbose=0)
-        errors.setdefault("kerasgen", []).append(squared_error(test_images, (ours + 1) / 2))
-        print(f"kerasgen, seed {seed}, {steps} steps: {errors['kerasgen'][-1]:.6f}", flush=True)
-
-        keras.utils.set_random_seed(seed)
-        documented = documented_autoencoder()
-        documented.compile(keras.optimizers.Adam(1e-3), loss="mse")
-        batches = keras_batches(train_images, seed)
-        fit(documented, batches, arguments.minutes)
-        theirs = documented.predict(test_images / np.float32(255), verbose=0)
-        errors.setdefault("documented", []).append(squared_error(test_images, theirs))
-        steps = int(documented.optimizer.iterations)
-        print(f"documented, seed {seed}, {steps} steps: {errors['documented'][-1]:.6f}", flush=True)
-    ours = np.median(errors["kerasgen"])
+        if "kerasgen" in arguments.contenders:
+            model, steps = train(train_images, arguments, seed)
+            ours = model.predict(test_images.astype(np.float32) / 127.5 - 1, verbose=0)
+            note(errors, "kerasgen", seed, steps, squared_error(test_images, (ours + 1) / 2))
+        for name in [name for name in arguments.contenders if name in DOCUMENTED]:
+            keras.utils.set_random_seed(seed)
+            build, loss = DOCUMENTED[name]
+            documented = build()
+            documented.compile(keras.optimizers.Adam(1e-3), loss=loss)
+            fit(documented, keras_batches(train_images, seed), arguments.minutes)
+            theirs = documented.predict(test_images / np.float32(255), verbose=0)
+            steps = int(documented.optimizer.iterations)
+            note(errors, name, seed, steps, squared_error(test_images, theirs))
+    ours = np.median(errors.get("kerasgen", np.nan))
     rows = [
         [name, f"{np.median(values):.6f}", f"{ours / np.median(values):.3f}"]
         for name, values in errors.items()
     ]
     print_table(["test error", "squared, of pixels in [0, 1]", "kerasgen / this"], rows)
-    if arguments.out:
+    if arguments.out and "kerasgen" in errors:
         some = test_images[:16].reshape(2, 8, *SHAPE)
         made = model.reconstruct(test_images[:16]).reshape(2, 8, *SHAPE)
         kerasgen.plots.write_grid(arguments.out, np.stack([some, made], 1).reshape(4, 8, *SHAPE))
+
+
+def note(errors, name, seed, steps, error):
+    errors.setdefault(name, []).append(error)
+    print(f"{name}, seed {seed}, {steps} steps: {error:.6f}", flush=True)
 
 
 def keras_batches(images, seed):

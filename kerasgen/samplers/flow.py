@@ -12,7 +12,7 @@ CLAMP = 1.0  # bound of a coupling's log-scales: beyond the codes a flow must no
 BATCH_SIZE = 512
 EPOCHS = 20
 MIN_UPDATES, MAX_UPDATES = 200, 2000
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 8e-3
 CLIP_NORM = 5.0
 CHECKS = 20  # how often a fit looks at its held-out codes
 MAX_HELD_OUT = 5000
@@ -72,7 +72,8 @@ class FlowSampler(Sampler):
     def _network_shapes(self):
         """Shapes of kernels and biases of the couplings' networks, all couplings in one."""
         kept = self.latent_dim // 2
-        widths = [kept, self.hidden_units, self.hidden_units, 2 * (self.latent_dim - kept)]
+        changed = self.latent_dim - kept
+        widths = [max(kept, 1), self.hidden_units, self.hidden_units, 2 * changed]
         for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
             yield self.couplings, inputs, outputs
             yield self.couplings, outputs
@@ -101,9 +102,7 @@ class FlowSampler(Sampler):
         """Rotations, and networks that do nothing yet."""
         rotations = np.linalg.qr(rng.normal(size=self.mixing.shape))[0]
         networks = [
-            rng.normal(size=shape) * np.sqrt(2 / max(shape[-2], 1))
-            if len(shape) == 3
-            else np.zeros(shape)
+            rng.normal(size=shape) * np.sqrt(2 / shape[-2]) if len(shape) == 3 else np.zeros(shape)
             for shape in self._network_shapes()
         ]
         networks[-2][:] = 0
@@ -177,7 +176,8 @@ def _halves(codes):
 
 
 def _scale_and_shift(network, kept):
-    x = kept
+    # Of codes of length 1 nothing is kept, and oneDNN aborts on matrices without rows.
+    x = kept if kept.shape[1] else tf.zeros((tf.shape(kept)[0], 1))
     for kernel, bias in zip(network[:-2:2], network[1:-2:2], strict=True):
         x = tf.nn.silu(tf.matmul(x, kernel) + bias)
     log_scale, shift = tf.split(tf.matmul(x, network[-2]) + network[-1], 2, axis=1)

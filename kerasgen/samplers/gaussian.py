@@ -124,6 +124,7 @@ class MixtureSampler(Sampler):
     """
 
     def __init__(self, latent_dim, components=10, reg_covar=1e-6, name="mixture"):
+        self._check_count("latent_dim", latent_dim)
         self._check_count("components", components)
         # One more normal number a row chooses the component.
         super().__init__(latent_dim, noise_dim=latent_dim + 1, name=name)

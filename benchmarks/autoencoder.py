@@ -44,6 +44,7 @@ def parse_arguments():
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--data-dir", help="where TFDS's fashion_mnist is")
     parser.add_argument("--minutes", type=float, default=10, help="of each training")
+    parser.add_argument("--steps", type=int, help="of each training of kerasgen's, not minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
@@ -83,7 +84,10 @@ def train(images, arguments, seed, **settings):
     settings = {"latent_dim": LATENT_DIM, "seed": seed, **settings, **arguments.set}
     model = kerasgen.ConvAutoencoder(SHAPE, **settings)
     model.compile()
-    fit(model, dataset, arguments.minutes)
+    if arguments.steps is None:
+        fit(model, dataset, arguments.minutes)
+    else:
+        model.fit(dataset.repeat(), steps_per_epoch=arguments.steps, verbose=0)
     return model, int(model.step)
 
 

@@ -81,8 +81,8 @@ class Sampler(keras.layers.Layer):
             float32 array `(num, latent_dim)`.
 
         Raises:
-            RuntimeError: the sampler isn't fitted; says how to fit it.
-            ValueError: `num` isn't a positive whole number, or `seed` isn't a whole number.
+            ValueError: the sampler isn't fitted (says how to), `num` isn't a positive whole
+                number, or `seed` isn't a whole number.
         """
         self._check_fitted()
         return in_batches(self._sample_batch, row_seeds(num, seed))
@@ -98,7 +98,7 @@ class Sampler(keras.layers.Layer):
             the bit.
 
         Raises:
-            RuntimeError: the sampler isn't fitted (when traced); says how to fit it.
+            ValueError: the sampler isn't fitted (when traced); says how to fit it.
         """
         self._check_fitted()
         noise = draw_latents(seeds, self._noise_dim)
@@ -123,8 +123,8 @@ class Sampler(keras.layers.Layer):
             float64 array `(N,)`: the natural logarithm of the density, in nats.
 
         Raises:
-            RuntimeError: the sampler isn't fitted; says how to fit it.
-            ValueError: codes of another shape, or not finite.
+            ValueError: the sampler isn't fitted (says how to), or codes of another shape or not
+                finite.
         """
         self._check_fitted()
         return self._log_density(self._check_codes(codes))
@@ -178,7 +178,7 @@ class Sampler(keras.layers.Layer):
         with tf.init_scope():  # out of a graph that is being traced
             fitted = self.fitted
         if not fitted:
-            raise RuntimeError(
+            raise ValueError(
                 f"{type(self).__name__} isn't fitted to any codes yet. Fit it after training: "
                 "`model.fit_sampler(dataset)`, or `sampler.fit(codes)`."
             )

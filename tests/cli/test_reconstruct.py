@@ -124,3 +124,10 @@ def test_models_that_make_pictures_of_noise_are_refused(run, tmp_path):
     model.save(tmp_path / "gan.keras")
     code, _, error = run("reconstruct", "gan.keras", "digits")
     assert code == 2 and "DCGAN doesn't reconstruct" in error
+
+
+def test_generating_without_a_sampler_says_how_to_fit_it(run, tmp_path):
+    kerasgen.ConvAutoencoder((8, 8, 1), latent_dim=4, filters=4).save(tmp_path / "plain.keras")
+    for command in (["generate", "plain.keras"], ["evaluate", "plain.keras", "--data", "digits"]):
+        code, _, error = run(*command)
+        assert code == 2 and "model.fit_sampler(dataset)" in error

@@ -177,6 +177,26 @@ def test_logs_are_skimage_s_means_over_pictures():
     np.testing.assert_allclose(logs["ssim"], np.mean(ssim), atol=1e-6)
 
 
+def test_training_logs_psnr_of_all_and_ssim_of_every_twentieth_batch():
+    model = small({"learning_rate": 1e-12})
+    batches = tf.stack([batch(4, seed=number) for number in range(25)])
+    history = model.fit(
+        tf.data.Dataset.from_tensor_slices(batches).repeat(2),
+        epochs=2,
+        steps_per_epoch=25,
+        verbose=0,
+    ).history
+    outputs = [model.decoder(model.encoder(images)) for images in batches]
+    for epoch, steps in enumerate([(0, 20), (25, 40)]):
+        ssim, psnr = kerasgen.metrics.SSIM(), kerasgen.metrics.PSNR()
+        for step in steps:
+            ssim.update_state(batches[step % 25], outputs[step % 25])
+        for images, output in zip(batches, outputs, strict=True):
+            psnr.update_state(images, output)
+        np.testing.assert_allclose(history["ssim"][epoch], ssim.result(), atol=1e-6)
+        np.testing.assert_allclose(history["psnr"][epoch], psnr.result(), rtol=1e-5)
+
+
 def test_small_pictures_have_no_ssim():
     model = small(image_shape=(8, 16, 1))
     images = tf.data.Dataset.from_tensors(batch(4, (8, 16, 1)))
@@ -487,7 +507,7 @@ def test_a_variational_sampler_learns_the_codes_that_the_decoder_knows():
 
 def test_generating_before_a_sampler_is_fitted_says_how():
     model = small()
-    with pytest.raises(RuntimeError, match=r"model\.fit_sampler\(dataset\)"):
+    with pytest.raises(ValueError, match=r"model\.fit_sampler\(dataset\)"):
         model.generate(4)
     assert "generate_png" not in model.serving_signatures()
 

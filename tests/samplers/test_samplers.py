@@ -373,7 +373,7 @@ def test_without_a_fit_all_calls_say_how_to_fit(name):
         lambda: sampler.sample_rows(seeds),
         lambda: tf.function(sampler.sample_rows)(seeds),
     ):
-        with pytest.raises(RuntimeError, match=r"isn't fitted.*model\.fit_sampler\(dataset\)"):
+        with pytest.raises(ValueError, match=r"isn't fitted.*model\.fit_sampler\(dataset\)"):
             call()
     sampler.fit(moons(100))
     assert sampler.sample(2).shape == (2, 2)  # the failed call left nothing behind

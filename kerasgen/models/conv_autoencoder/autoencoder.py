@@ -229,8 +229,8 @@ class Autoencoder(GenerativeModel):
             uint8 array `(num_images, H, W, C)`.
 
         Raises:
-            RuntimeError: no sampler is fitted yet; says how to.
-            ValueError: a number of images below 1, or a seed that isn't a whole number.
+            ValueError: no sampler is fitted yet (says how to), a number of images below 1, or a
+                seed that isn't a whole number.
         """
         return self.decode(self.sampler.sample(num_images, seed))
 

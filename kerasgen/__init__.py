@@ -11,7 +11,7 @@ import wrapt
 from kerasgen._version import __version__
 from kerasgen.models.registry import model_entries
 
-_SUBMODULES = ("callbacks", "data", "files", "losses", "metrics", "plots")
+_SUBMODULES = ("callbacks", "data", "files", "layers", "losses", "metrics", "plots", "samplers")
 _NAMES = {entry.class_name: entry.module for entry in model_entries().values()} | {
     "GenerativeModel": "kerasgen.generative_model",
     "export_for_serving": "kerasgen.export",

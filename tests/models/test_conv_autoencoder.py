@@ -80,6 +80,18 @@ def as_uint8(images):
 # === Training ===
 
 
+def test_the_default_rate_falls_with_the_steps(tmp_path):
+    model = small()
+    assert float(model.optimizer.learning_rate) == pytest.approx(3e-3)
+    model.optimizer.iterations.assign(30_000)
+    assert float(model.optimizer.learning_rate) == pytest.approx(3e-3 / 4)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(again.optimizer.learning_rate) == pytest.approx(3e-3 / 4)
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    assert small({"learning_rate": schedule}).optimizer.learning_rate == pytest.approx(0.1)
+
+
 def test_one_step_is_one_adam_update():
     """An independent step: own loss by hand, own Adam formula."""
     model = small({"learning_rate": 2e-3})

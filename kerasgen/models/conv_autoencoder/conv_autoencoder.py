@@ -19,6 +19,7 @@ from kerasgen.models.stages import check_image_shape
 SCALE_DECAY = 0.99
 LEAST_SCALE = (2 / 255) ** 2 / 12
 SSIM_EVERY = 20
+RATE_HALVED = 10_000  # step by which the default learning rate has fallen to its half
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -209,16 +210,17 @@ class ConvAutoencoder(Autoencoder):
 
     # === Training ===
 
-    def compile(self, optimizer=None, loss="mse", learning_rate=2e-3, **kwargs):
+    def compile(self, optimizer=None, loss="mse", learning_rate=3e-3, **kwargs):
         """Sets how the model is trained; every argument has a default that works.
 
         Args:
-            optimizer: `keras.Optimizer`, its name or config, or None. Defaults to None: Adam with
-                `learning_rate`.
+            optimizer: `keras.Optimizer`, its name or config, or None. Defaults to None: Adam
+                whose rate falls from `learning_rate` as 1 / (1 + step / 10000).
             loss: "mse", "mae", "bce", "ssim", or any Keras loss, its name or config. Keras losses
                 get pixels in [-1, 1]. Variational models take the first three, which are
                 likelihoods. Defaults to "mse".
-            learning_rate: float. Rate of the default optimizer. Defaults to 2e-3.
+            learning_rate: float, or schedule of Keras', which is taken as it is. First rate of
+                the default optimizer. Defaults to 3e-3.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 
@@ -238,6 +240,10 @@ class ConvAutoencoder(Autoencoder):
                 f'"bce" (Bernoulli). Received: loss={loss!r}'
             )
         if optimizer is None:
+            if isinstance(learning_rate, (int, float)):
+                learning_rate = keras.optimizers.schedules.InverseTimeDecay(
+                    learning_rate, RATE_HALVED, 1.0
+                )
             optimizer = keras.optimizers.Adam(learning_rate)
         optimizer = self.build_optimizer(optimizer, self._trained_variables())
         super().compile(optimizer=optimizer, **kwargs)

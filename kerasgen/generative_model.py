@@ -82,6 +82,11 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    @property
+    def fewest_pictures(self):
+        """int. Fewest pictures that `prepare_to_generate` takes."""
+        return 1
+
     def prepare_to_generate(self, data):
         """Does what remains after `fit` before the model can generate. Defaults to nothing.
 

@@ -39,6 +39,8 @@ class EvaluateSamples(keras.callbacks.Callback):
             Defaults to None.
         extractor, num_samples, num_reference: as in `kerasgen.metrics.Evaluator`.
         seed: int. What the samples are generated from. Defaults to 0.
+        data: what a model that generates from data may use: the training's, where `real` is held
+            out. Defaults to None: `real`.
         verbose: bool. Whether to print. Defaults to True.
 
     Attributes:
@@ -70,6 +72,7 @@ class EvaluateSamples(keras.callbacks.Callback):
         num_reference=5000,
         seed=0,
         verbose=True,
+        data=None,
     ):
         super().__init__()
         if not isinstance(every, (int, np.integer)) or every < 1:
@@ -85,7 +88,7 @@ class EvaluateSamples(keras.callbacks.Callback):
             self.evaluator = real
         else:
             self.evaluator = Evaluator(real, extractor, num_samples, num_reference)
-        self.data = None if isinstance(real, Evaluator) else real
+        self.data = real if data is None and not isinstance(real, Evaluator) else data
         self.every = every
         self.minutes = minutes
         self.monitor = monitor

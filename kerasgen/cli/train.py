@@ -94,6 +94,12 @@ def _prepare(arguments):
         shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
     )
     model.compile(**settings["compile"])
+    if dataset.pictures_per_epoch < model.fewest_pictures:
+        raise ValueError(
+            f"This {model_class.__name__} needs at least {model.fewest_pictures} pictures to "
+            "generate later: give more, or smaller settings (`--set`). "
+            f"Received: {dataset.pictures_per_epoch} an epoch"
+        )
     return model, dataset, validation
 
 
@@ -237,7 +243,7 @@ def _watchers(arguments, dataset, validation, directory, epochs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         evaluate = kerasgen.callbacks.EvaluateSamples(
-            real, path=directory / "evaluations.jsonl", **when
+            real, path=directory / "evaluations.jsonl", data=dataset, **when
         )
         guard = kerasgen.callbacks.CollapseGuard(dataset, path=directory / "verdicts.jsonl")
     for warning in caught:

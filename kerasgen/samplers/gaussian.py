@@ -39,7 +39,8 @@ class NormalSampler(Sampler):
     def _fit(self, codes, seed):
         pass
 
-    def _least_codes(self):
+    @property
+    def fewest_codes(self):
         return 0
 
     def _transform(self, noise):
@@ -135,7 +136,8 @@ class MixtureSampler(Sampler):
         self.means = self._weight("means", (count, size))
         self.scale_trils = self._weight("scale_trils", (count, size, size))
 
-    def _least_codes(self):
+    @property
+    def fewest_codes(self):
         return max(self.latent_dim + 1, self.components)
 
     def _fit(self, codes, seed):

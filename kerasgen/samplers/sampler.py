@@ -58,9 +58,9 @@ class Sampler(keras.layers.Layer):
                 number. The sampler is then what it was before.
         """
         codes = self._check_codes(codes)
-        if len(codes) < self._least_codes():
+        if len(codes) < self.fewest_codes:
             raise ValueError(
-                f"{type(self).__name__} needs at least {self._least_codes()} codes to be fitted "
+                f"{type(self).__name__} needs at least {self.fewest_codes} codes to be fitted "
                 f"to. Received: {len(codes)} codes"
             )
         if not isinstance(seed, (int, np.integer)):
@@ -149,8 +149,9 @@ class Sampler(keras.layers.Layer):
         """Log-density of checked float64 codes, float64 array `(N,)`."""
         raise NotImplementedError
 
-    def _least_codes(self):
-        """Fewest codes that `fit` takes."""
+    @property
+    def fewest_codes(self):
+        """int. Fewest codes that `fit` takes."""
         return self.latent_dim + 1
 
     def _weight(self, name, shape):

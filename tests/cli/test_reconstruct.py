@@ -71,6 +71,32 @@ def test_labels_are_of_no_use(run):
     assert code == 2 and "leave out `--labels`" in error
 
 
+def test_too_few_pictures_for_the_sampler_are_refused_before_training(run, tmp_path):
+    for number in range(30):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    out = tmp_path / "run"
+    arguments = ["train", "autoencoder", "--data", tmp_path, "--image-size", 8, "--out", out]
+    code, _, error = run(*arguments, "--batch-size", 10, "--crop", "center", "--epochs", 1)
+    assert code == 2 and "at least 65 pictures" in error and "Received: 30" in error
+    assert not out.exists()
+
+
+def test_evaluation_fits_the_sampler_to_the_training_pictures(run, tmp_path, monkeypatch):
+    fitted = []
+
+    def recorded(self, data, *args, **kwargs):
+        fitted.append(data.num_images)
+        return fit_sampler(self, data, *args, **kwargs)
+
+    fit_sampler = kerasgen.ConvAutoencoder.fit_sampler
+    monkeypatch.setattr(kerasgen.ConvAutoencoder, "fit_sampler", recorded)
+    held_out = ["--validation-split", 0.4, "--epochs", 1, "--out", tmp_path / "run"]
+    assert run(*TRAIN, *TINY, *held_out)[0] == 0
+    training = kerasgen.data.load_images("digits", image_size=8, validation_split=0.4)
+    assert training.num_images > 1000
+    assert fitted == [training.num_images] * 2  # the evaluation's, and the last
+
+
 # === reconstruct ===
 
 

@@ -182,6 +182,10 @@ class Autoencoder(GenerativeModel):
         self._set_sampler(sampler)
         self.sampler_step.assign(self.step)
 
+    @property
+    def fewest_pictures(self):
+        return max(1, self.sampler.fewest_codes)
+
     def prepare_to_generate(self, data):
         self.fit_sampler(data)
 

@@ -156,6 +156,14 @@ def _add_reconstruct(commands):
     )
     reconstruct.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
     reconstruct.add_argument(
+        "--refinement",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps of gradient descent by which each code comes closer to its picture "
+        "(default: 0)",
+    )
+    reconstruct.add_argument(
         "--out",
         default="reconstructions.png",
         metavar="PATH",

@@ -17,6 +17,8 @@ def run(arguments):
         raise UserError(f"`--out` must be a .png file. Received: {arguments.out!r}")
     if arguments.num < 1:
         raise UserError(f"`--num` must be at least 1. Received: {arguments.num}")
+    if arguments.refinement < 0:
+        raise UserError(f"`--refinement` must be at least 0. Received: {arguments.refinement}")
     paths = [pathlib.Path(image).expanduser() for image in arguments.images]
     files = all(path.is_file() for path in paths)
     if not files and len(paths) > 1:
@@ -32,7 +34,7 @@ def run(arguments):
         images = _read(paths, model) if files else _load(arguments, model)
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise UserError(error) from None
-    reconstructions = model.reconstruct(images)
+    reconstructions = model.reconstruct(images, arguments.refinement)
     _write(out, images, reconstructions)
     psnr = _psnr(images, reconstructions)
     if files:

@@ -154,6 +154,10 @@ class Sampler(keras.layers.Layer):
         """int. Fewest codes that `fit` takes."""
         return self.latent_dim + 1
 
+    def stand_in(self):
+        """A new `Sampler` for the same codes whose fit is quick, for a model that still trains."""
+        return self.from_config(self.get_config())
+
     def _weight(self, name, shape):
         """Adds a weight, zero before the fit and float32 in the calls of any model."""
         return self.add_weight(

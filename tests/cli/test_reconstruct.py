@@ -84,12 +84,12 @@ def test_too_few_pictures_for_the_sampler_are_refused_before_training(run, tmp_p
 def test_evaluation_fits_the_sampler_to_the_training_pictures(run, tmp_path, monkeypatch):
     fitted = []
 
-    def recorded(self, data, *args, **kwargs):
+    def recorded(self, data, max_images):
         fitted.append(data.num_images)
-        return fit_sampler(self, data, *args, **kwargs)
+        return codes_of(self, data, max_images)
 
-    fit_sampler = kerasgen.ConvAutoencoder.fit_sampler
-    monkeypatch.setattr(kerasgen.ConvAutoencoder, "fit_sampler", recorded)
+    codes_of = kerasgen.ConvAutoencoder._codes_of
+    monkeypatch.setattr(kerasgen.ConvAutoencoder, "_codes_of", recorded)
     held_out = ["--validation-split", 0.4, "--epochs", 1, "--out", tmp_path / "run"]
     assert run(*TRAIN, *TINY, *held_out)[0] == 0
     training = kerasgen.data.load_images("digits", image_size=8, validation_split=0.4)
@@ -127,11 +127,23 @@ def test_picture_files_are_read_as_in_training(run, trained, model, tmp_path):
     np.testing.assert_array_equal(pixels("pairs.png"), np.asarray(kerasgen.plots.grid_image(grid)))
 
 
+def test_refined_codes_are_closer(run, trained, model):
+    _, plain, _ = run("reconstruct", trained, "digits", "--num", 11)
+    code, refined, _ = run("reconstruct", trained, "digits", "--num", 11, "--refinement", 20)
+    decibels = [float(out.split("PSNR ")[1].split(" dB")[0]) for out in (plain, refined)]
+    assert code == 0 and decibels[1] > decibels[0] + 0.2
+    images, _ = kerasgen.data.collect_images(digits(), 11)
+    made = model.reconstruct(images, refinement=20)
+    errors = ((images.astype(float) - made) ** 2).mean((1, 2, 3))
+    assert np.mean(10 * np.log10(255**2 / errors)) == pytest.approx(decibels[1], abs=0.06)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["digits", "--out", "a.jpg"], "a.jpg"),
         (["digits", "--num", "0"], "--num"),
+        (["digits", "--refinement", "-1"], "--refinement"),
         (["digitz"], "digits"),
         (["text.png"], "can't be read as a picture"),
         (["text.png", "missing.png"], "missing.png"),

@@ -525,14 +525,69 @@ def test_generating_before_a_sampler_is_fitted_says_how():
     assert "generate_png" not in model.serving_signatures()
 
 
+def test_refined_codes_reconstruct_better_each_for_itself():
+    model, images = trained(count=40)
+    pictures = as_uint8(images)
+
+    def errors(codes):
+        decoded = model.ema_decoder(codes).numpy()
+        return np.mean((decoded - (pictures / 127.5 - 1)) ** 2, axis=(1, 2, 3))
+
+    codes, refined = model.encode(pictures), model.encode(pictures, refinement=50)
+    assert (errors(refined) < errors(codes)).all()
+    assert errors(refined).mean() < 0.92 * errors(codes).mean()
+    np.testing.assert_allclose(model.encode(pictures[5:6], 50), refined[5:6], atol=1e-5)
+    np.testing.assert_array_equal(model.encode(pictures, 0), codes)
+    np.testing.assert_array_equal(model.reconstruct(pictures, 50), model.decode(refined))
+
+
+def test_refinement_takes_adam_s_steps():
+    model, images = trained(count=8)
+    steps = 3
+    expected = tf.Variable(model.mean_codes(images))
+    size = 0.1 * tf.sqrt(tf.reduce_mean(tf.square(expected), axis=1, keepdims=True)).numpy()
+    # In units of each code's own size, the steps are those of Keras' Adam.
+    scaled = keras.Variable(tf.zeros_like(expected))
+    start = expected.numpy()
+    optimizer = keras.optimizers.Adam(1.0, beta_2=0.99, epsilon=0.0)
+    optimizer.build([scaled])
+    for step in range(steps):
+        optimizer.learning_rate = 1 - step / steps
+        with tf.GradientTape() as tape:
+            decoded = model.ema_decoder(start + size * scaled.value)
+            loss = tf.reduce_sum((decoded - images) ** 2)
+        optimizer.apply([tape.gradient(loss, scaled.value)], [scaled])
+    refined = model.encode(images.numpy(), refinement=steps)
+    np.testing.assert_allclose(refined, start + size * scaled.numpy(), rtol=1e-3, atol=1e-4)
+
+
 def test_evaluation_samples_follow_the_codes():
     model, images = trained(epochs=1)
+    model.fit_sampler(images.numpy(), sampler="gaussian")
     first = model.evaluation_samples(6, seed=2, data=images.numpy())
     np.testing.assert_array_equal(first, model.generate(6, seed=2))
     model.fit(tf.data.Dataset.from_tensors(images), epochs=3, verbose=0)
     second = model.evaluation_samples(6, seed=2, data=images.numpy())
     assert (first != second).any()
+    # The model's own sampler is as it was, until it is fitted.
+    assert (second != model.evaluation_samples(6, seed=2)).any()
+    model.fit_sampler(images.numpy())
     np.testing.assert_array_equal(second, model.evaluation_samples(6, seed=2))
+
+
+def test_a_mixture_stands_in_for_the_flow_while_the_model_trains():
+    model, images = trained(epochs=1)
+    assert isinstance(model.sampler, samplers.FlowSampler)
+    variables = len(model.variables)
+    drawn = model.evaluation_samples(64, seed=0, data=images.numpy())
+    mixture = samplers.MixtureSampler(8, components=9)
+    mixture.fit(model.encode(images.numpy()), seed=model.seed)
+    expected = model.decode(mixture.sample(64, seed=0))
+    np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_array_equal(model.preview()["samples"].reshape(expected.shape), expected)
+    assert not model.sampler.fitted and len(model.variables) == variables
+    model.fit(tf.data.Dataset.from_tensors(images), epochs=1, verbose=0)
+    assert model.preview() == {}  # the codes have moved away
 
 
 # === Preview and serving ===
@@ -725,6 +780,8 @@ def test_bad_calls_are_named():
         (lambda: model.reconstruct(nan), "finite"),
         (lambda: model.anomaly_score(nan), "finite"),
         (lambda: model.fit_sampler(nan), "finite"),
+        (lambda: model.encode(images, refinement=-1), "refinement=-1"),
+        (lambda: model.reconstruct(images, refinement=1.5), "refinement=1.5"),
         (lambda: model.fit_sampler(images, max_images=0), "max_images=0"),
         (lambda: model.fit_sampler(tf.data.Dataset.from_tensors(images).take(0)), "no pictures"),
         (lambda: model.decode(np.full((1, 8), np.nan)), "finite"),

@@ -72,7 +72,7 @@ class ConvAutoencoder(Autoencoder):
             the training uses: it reconstructs better than the last weights, as if the learning
             rate had been lowered. The decay starts lower. 0 averages nothing. Defaults to 0.999.
         sampler: `kerasgen.samplers.Sampler`, its config, its name, or None. What generates codes.
-            Defaults to None: "normal", the prior, for variational models, else "mixture".
+            Defaults to None: "normal", the prior, for variational models, else "flow".
         seed: int. What all randomness derives from, together with the step. Defaults to 0.
         name: str. Defaults to "autoencoder".
         dtype: str or `keras.DTypePolicy`. "float32", "mixed_bfloat16" or "mixed_float16".
@@ -187,7 +187,7 @@ class ConvAutoencoder(Autoencoder):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self._set_sampler(sampler or ("normal" if self.variational else "mixture"))
+        self._set_sampler(sampler or ("normal" if self.variational else "flow"))
         self.built = True
 
     @classmethod

@@ -38,8 +38,8 @@ def grids(model, batch=None):
         starts, ends = images[::2][:MOST_PAIRS], images[1::2][:MOST_PAIRS]
         if len(ends):
             result["walk"] = model.interpolate(starts[: len(ends)], ends, steps=SIDE)
-    if model.sampler_follows:
-        samples = model.generate(SIDE**2, seed=model.seed)
+    if model.draws_codes is not None:
+        samples = model.decode(model.draws_codes(SIDE**2, model.seed))
         result["samples"] = samples.reshape(SIDE, SIDE, *model.image_shape)
     return result
 

@@ -302,22 +302,23 @@ def row_seeds(num_images, seed=None):
     return np.stack([np.full(num_images, seed, np.int64), np.arange(num_images)], axis=1)
 
 
-def in_batches(function, *rows):
+def in_batches(function, *rows, size=GENERATE_BATCH):
     """Calls `function` on batches of always the same size and joins the results.
 
     Args:
-        function: callable from tensors `(GENERATE_BATCH, ...)` to a tensor of as many rows.
+        function: callable from tensors `(size, ...)` to a tensor of as many rows.
         *rows: arrays of equal length.
+        size: int. Defaults to `GENERATE_BATCH`.
 
     Returns:
         Array of as many rows as came in.
     """
     count = len(rows[0])
-    padding = -count % GENERATE_BATCH
+    padding = -count % size
     padded = [np.concatenate([row, np.repeat(row[-1:], padding, 0)]) for row in rows]
     results = [
-        function(*(tf.constant(row[start : start + GENERATE_BATCH]) for row in padded)).numpy()
-        for start in range(0, count, GENERATE_BATCH)
+        function(*(tf.constant(row[start : start + size]) for row in padded)).numpy()
+        for start in range(0, count, size)
     ]
     return np.concatenate(results)[:count]
 

@@ -34,9 +34,7 @@ def collect_images(data, max_images=None):
             "Expected a pipeline of `kerasgen.data`, or uint8 pictures (N, H, W, C). "
             f"Received: dtype={images.dtype}, shape={images.shape}"
         )
-    if images.ndim == 5:
-        labels = None if labels is None else np.repeat(labels, images.shape[1])
-        images = images.reshape(-1, *images.shape[2:])
+    images, labels = _single_frames(images, labels)
     labels = None if labels is None else np.asarray(labels)
     if labels is not None and len(labels) != len(images):
         raise ValueError(
@@ -92,7 +90,7 @@ def _collect(dataset, max_images, chosen=None):
     try:
         for batch in dataset:
             pictures, classes = batch if isinstance(batch, tuple) else (batch, None)
-            pictures = _from_floats(pictures)
+            pictures, classes = _single_frames(_from_floats(pictures), classes)
             if chosen is not None:
                 kept = chosen[place : place + len(pictures)]
                 place += len(pictures)
@@ -101,7 +99,7 @@ def _collect(dataset, max_images, chosen=None):
             images.append(pictures)
             if classes is not None:
                 labels.append(np.asarray(classes))
-            count += images[-1].shape[0] * (images[-1].shape[1] if images[-1].ndim == 5 else 1)
+            count += len(images[-1])
             if max_images is not None and count >= max_images:
                 break
     finally:
@@ -110,6 +108,14 @@ def _collect(dataset, max_images, chosen=None):
     if not images:
         raise ValueError("The pipeline holds no pictures.")
     return np.concatenate(images), np.concatenate(labels) if labels else None
+
+
+def _single_frames(pictures, labels):
+    """Pictures `(N, H, W, C)` out of sequences `(B, T, H, W, C)`, each with its label."""
+    if pictures.ndim != 5:
+        return pictures, labels
+    labels = None if labels is None else np.repeat(np.asarray(labels), pictures.shape[1])
+    return pictures.reshape(-1, *pictures.shape[2:]), labels
 
 
 def _from_floats(pictures):

@@ -7,11 +7,18 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from kerasgen.data.checks import (
+    check_batching,
+    check_fills_batch,
+    check_shape,
+    check_validation_split,
+    is_whole,
+)
 from kerasgen.data.collect import first_batch
-from kerasgen.data.pictures import MODES, picture_shape
+from kerasgen.data.pictures import picture_shape
 from kerasgen.data.pipeline import AUGMENTATIONS, as_list, make_pipeline
 from kerasgen.data.sources import open_source
-from kerasgen.data.store import build_store
+from kerasgen.data.store import build_store, side_of_split
 from kerasgen.names import nearest
 from kerasgen.pixels import to_uint8
 from kerasgen.plots import grid_figure
@@ -114,7 +121,7 @@ def load_images(
         print(images.shape)  # (64, 32, 32, 1)
     ```
     """
-    image_size, channels = _check_shape(image_size, channels)
+    image_size, channels = check_shape(image_size, channels)
     _check_options(batch_size, seed, augment, validation_split, crop, crops_per_image, cache)
     opened = open_source(source, split, validation_split, value_range, data_dir, download)
     if labels and opened.class_names is None:
@@ -124,23 +131,19 @@ def load_images(
             "Received: labels=True"
         )
     if image_size is None or channels is None:
-        summary = _summarise(opened, image_size, channels)
+        summary = summarise(opened, image_size, channels)
         image_size, channels = summary.image_size, summary.channels
     random = crop == "random"
     store = build_store(
         opened, image_size, channels, RANDOM_CROP_COVER if random else 1.0, cache, strict
     )
-    chosen = _side_of_split(store, split, validation_split)
+    chosen = side_of_split(store.digests, split, validation_split)
     repeats = 1
     if random:
         repeats = crops_per_image or max(1, -(-SMALL_EPOCH // len(chosen)))
     drop_remainder = shuffle if drop_remainder is None else drop_remainder
-    if drop_remainder and len(chosen) * repeats < batch_size:
-        raise ValueError(
-            f"{len(chosen) * repeats} pictures don't fill one batch of {batch_size}: use a "
-            f"`batch_size` of at most {len(chosen) * repeats} (`--batch-size` on the command "
-            f"line), or more pictures. Received: batch_size={batch_size}"
-        )
+    if drop_remainder:
+        check_fills_batch(len(chosen) * repeats, batch_size, "pictures")
     dataset = make_pipeline(
         store,
         chosen,
@@ -169,9 +172,10 @@ def preview(dataset, rows=4, columns=8):
     """Shows the first pictures of a pipeline as a figure.
 
     Args:
-        dataset: `tf.data.Dataset` as `load_images` returns it, or one batch of it.
+        dataset: `tf.data.Dataset` as `load_images` or `load_frames` returns it, or one batch.
         rows: int. Defaults to 4.
-        columns: int. Defaults to 8.
+        columns: int. Of frame sequences, which take a row each, how many frames are shown.
+            Defaults to 8.
 
     Returns:
         `matplotlib.figure.Figure`; notebooks show it, `figure.savefig(path)` writes it.
@@ -187,6 +191,10 @@ def preview(dataset, rows=4, columns=8):
     batch = first_batch(dataset) if isinstance(dataset, tf.data.Dataset) else dataset
     images, labels = batch if isinstance(batch, tuple) else (batch, None)
     titles = None
+    if len(images.shape) == 5:
+        images = np.asarray(images)[:rows, :columns]
+        columns = images.shape[1]
+        images = images.reshape(-1, *images.shape[2:])
     if labels is not None:
         titles = [names[i] if names else str(i) for i in np.asarray(labels)]
     return grid_figure(to_uint8(images).numpy(), rows, columns, titles)
@@ -239,14 +247,15 @@ def inspect_images(
     Raises:
         As `load_images` for a source that can't be opened, or a size or channels that can't be.
     """
-    image_size, channels = _check_shape(image_size, channels)
-    _check_validation_split(validation_split)
+    image_size, channels = check_shape(image_size, channels)
+    check_validation_split(validation_split)
     opened = open_source(source, split, validation_split, value_range, data_dir, download)
-    return _summarise(opened, image_size, channels)
+    return summarise(opened, image_size, channels)
 
 
-def _summarise(source, image_size=None, channels=None):
-    shapes = np.array(_shapes(source), np.int64).reshape(-1, 3)
+def summarise(source, image_size=None, channels=None):
+    """What `inspect_images` says, of a `kerasgen.data.source.Source`."""
+    shapes = np.array(sampled_shapes(source), np.int64).reshape(-1, 3)
     if not len(shapes):  # nothing readable; decoding names each picture and its fault
         shapes = np.array([[64, 64, 3]])
     low, high = shapes[:, :2].min(0), shapes[:, :2].max(0)
@@ -278,34 +287,8 @@ def _summarise(source, image_size=None, channels=None):
     )
 
 
-def _check_shape(image_size, channels):
-    if channels is not None and not (_is_whole(channels) and channels in MODES):
-        raise ValueError(f"`channels` must be 1, 2, 3 or 4. Received: channels={channels!r}")
-    return (
-        None if image_size is None else _check_image_size(image_size),
-        None if channels is None else int(channels),
-    )
-
-
-def _is_whole(number):
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-
-
-def _check_image_size(image_size):
-    sides = (image_size, image_size) if _is_whole(image_size) else image_size
-    try:
-        height, width = (int(side) for side in sides if side == int(side))
-    except (TypeError, ValueError, OverflowError):
-        height = width = 0
-    if height <= 0 or width <= 0:
-        raise ValueError(
-            "`image_size` must be a positive whole number of pixels, or two (height, width). "
-            f"Received: image_size={image_size!r}"
-        )
-    return height, width
-
-
-def _shapes(source):
+def sampled_shapes(source):
+    """Height, width and channels of a sample of a source's pictures, without unreadable ones."""
     shapes = []
     for raw in source.sample():
         try:
@@ -316,22 +299,17 @@ def _shapes(source):
 
 
 def _check_options(batch_size, seed, augment, validation_split, crop, crops_per_image, cache):
-    if not _is_whole(batch_size) or batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be a whole number, at least 1. Received: batch_size={batch_size!r}"
-        )
-    if not _is_whole(seed) or not -(2**63) <= seed < 2**63:
-        raise ValueError(f"`seed` must be a whole number of 64 bits. Received: seed={seed!r}")
+    check_batching(batch_size, seed)
     if crop not in ("center", "random"):
         raise ValueError(f"`crop` must be 'center' or 'random'. Received: crop={crop!r}")
     if crops_per_image is not None and not (
-        crop == "random" and _is_whole(crops_per_image) and crops_per_image >= 1
+        crop == "random" and is_whole(crops_per_image) and crops_per_image >= 1
     ):
         raise ValueError(
             "`crops_per_image` must be a whole number, at least 1, and goes with `crop='random'`. "
             f"Received: crops_per_image={crops_per_image!r}, crop={crop!r}"
         )
-    _check_validation_split(validation_split)
+    check_validation_split(validation_split)
     for name in as_list(augment):
         if name not in AUGMENTATIONS and not callable(name):
             raise ValueError(
@@ -346,28 +324,3 @@ def _check_options(batch_size, seed, augment, validation_split, crop, crops_per_
         raise ValueError(
             f"`cache` must be 'auto', 'memory' or a directory. Received: cache={cache!r}"
         )
-
-
-def _check_validation_split(validation_split):
-    if validation_split is None:
-        return
-    if not isinstance(validation_split, (float, np.floating)) or not 0 < validation_split < 1:
-        raise ValueError(
-            "`validation_split` must be a fraction between 0 and 1. "
-            f"Received: validation_split={validation_split!r}"
-        )
-
-
-def _side_of_split(store, split, validation_split):
-    """Indices of the pictures on the asked side of a validation split."""
-    if validation_split is None:
-        return np.arange(len(store))
-    ranked = sorted(set(store.digests))  # digests are as good as random, whatever the order
-    held_out = set(ranked[: max(1, round(len(ranked) * validation_split))])
-    if len(held_out) == len(ranked):
-        raise ValueError(
-            f"{len(ranked)} different pictures can't be split so that both sides have some. "
-            f"Received: validation_split={validation_split}"
-        )
-    inside = np.array([digest in held_out for digest in store.digests])
-    return np.flatnonzero(inside if split == "validation" else ~inside)

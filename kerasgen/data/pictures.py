@@ -95,7 +95,7 @@ def read_picture(raw, image_size, channels, cover=1.0):
         if orientation in _UPRIGHT:
             # `ImageOps.exif_transpose` rewrites the other tags too, and fails at damaged ones.
             image = image.transpose(_UPRIGHT[orientation])
-        image = _to_mode(image, channels)
+        image = to_mode(image, channels)
         if image.size != (width, height):
             image = _resize(image, (width, height))
         return np.asarray(image).reshape(height, width, channels)
@@ -155,7 +155,8 @@ def _resize(image, size):
     return ImageOps.fit(image, size, method=method)
 
 
-def _to_mode(image, channels):
+def to_mode(image, channels):
+    """Converts a Pillow image to a number of channels, laying transparency over white."""
     if image.mode == MODES[channels] and not image.has_transparency_data:
         return image
     if image.mode == "I" or image.mode.startswith("I;16"):

@@ -36,22 +36,10 @@ def make_pipeline(
     Returns:
         A `tf.data.Dataset` with the attribute `epoch`, an int64 `tf.Variable`.
     """
-    workers = os.cpu_count() or 1
     with tf.device("CPU:0"):
-        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
-        indices = tf.constant(np.tile(chosen, repeats).astype(np.int64))
+        indices = np.tile(chosen, repeats)
         all_labels = tf.constant(store.labels)
-        look_up = _crops(store, shape) if random else _whole(store, shape)
-    count = len(chosen) * repeats
-    positions = tf.range(count, dtype=tf.int64)
-
-    def one_epoch(_):
-        """Which picture comes where, and its place in the stream of all epochs."""
-        number = epoch.assign_add(1) - 1
-        order = indices
-        if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
-        return order, number * count + positions
+        look_up = _crops(store, shape) if random else whole_pictures(store, shape)
 
     def load(batch, places):
         draws = tf.stack([tf.constant(seed, tf.int64), places[0]])
@@ -60,6 +48,38 @@ def make_pipeline(
             images = name(images) if callable(name) else _flip(images, name, draws, number)
         images = tf.ensure_shape(images, (batch_size if drop_remainder else None, *shape))
         return (images, tf.gather(all_labels, batch)) if labels else images
+
+    return batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder)
+
+
+def batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder, count=None):
+    """A `tf.data.Dataset` of what `load` makes of indices, in an order of each epoch's own.
+
+    Args:
+        indices: int array. What an epoch goes over.
+        load: function of the indices of a batch and of their places in the stream of all epochs,
+            two int64 tensors of equal shape `(B,)`, to a batch.
+        batch_size, shuffle, seed, drop_remainder: as in `kerasgen.data.load_images`.
+        count: int or None. How many an epoch takes, from the first in its order. Defaults to
+            None: all.
+
+    Returns:
+        A `tf.data.Dataset` with the attribute `epoch`, an int64 `tf.Variable`.
+    """
+    workers = os.cpu_count() or 1
+    with tf.device("CPU:0"):
+        epoch = tf.Variable(0, dtype=tf.int64, trainable=False, name="epoch")
+        indices = tf.constant(np.asarray(indices, np.int64))
+    count = len(indices) if count is None else count
+    positions = tf.range(count, dtype=tf.int64)
+
+    def one_epoch(_):
+        """Which index comes where, and its place in the stream of all epochs."""
+        number = epoch.assign_add(1) - 1
+        order = indices
+        if shuffle:
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
+        return order[:count], number * count + positions
 
     # Few functions: each costs milliseconds at the start of every epoch.
     dataset = tf.data.Dataset.from_tensors(0).map(one_epoch).unbatch()
@@ -84,7 +104,16 @@ def as_list(augment):
     return list(augment) if isinstance(augment, (list, tuple)) else [augment]
 
 
-def _whole(store, shape):
+def whole_pictures(store, shape):
+    """Look-up of pictures in a store, by indices `(B,)`, or of clips by those of their frames.
+
+    Args:
+        store: `kerasgen.data.store.Store`.
+        shape: tuple of ints. Shape of what an entry of a batch becomes.
+
+    Returns:
+        Function of a tensor of indices and an ignored one to a float batch `(B, *shape)`.
+    """
     if isinstance(store.pixels, np.memmap):
         dtype = tf.as_dtype(store.pixels.dtype)
 
@@ -97,7 +126,7 @@ def _whole(store, shape):
         def gather(batch):
             return tf.gather(store.pixels, batch)
 
-    def look_up(batch, draws):
+    def look_up(batch, draws=None):
         images = gather(batch)
         return to_float(images) if images.dtype == tf.uint8 else images
 

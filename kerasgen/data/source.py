@@ -12,11 +12,14 @@ class Source:
         class_names: list of str, or None if the pictures carry no labels.
         cache_key: bytes, or None. Identifies the content cheaply, for a cache that outlives the
             process; None for what is in memory anyway.
+        target: tuple of an image size and channels. What the pictures will be made, once that is
+            known: a source whose pictures are much larger may already shrink them.
         value_range: None for 8-bit pictures, (-1.0, 1.0) for float arrays.
     """
 
     value_range = None
     cache_key = None
+    target = (None, None)
 
     def __init__(self, kind, items, labels=None, class_names=None):
         self.kind = kind

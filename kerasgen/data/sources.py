@@ -11,7 +11,7 @@ from kerasgen.data.pictures import EXTENSIONS, MODES, is_picture
 from kerasgen.data.source import Source
 from kerasgen.data.tfds_source import open_tfds, tfds_names
 
-_HELD_OUT = "validation"
+HELD_OUT = "validation"
 _SPLIT_FOLDERS = ("train", "validation", "val", "test")
 _MOST_CLASSES = 100_000  # beyond it a label is rather a number of something else
 
@@ -41,8 +41,8 @@ def open_source(
         raise ValueError(
             f"`split` must be a name such as 'train' or 'test'. Received: split={split!r}"
         )
-    value_range = _check_value_range(value_range)
-    part = "train" if validation_split is not None and split == _HELD_OUT else split
+    value_range = check_value_range(value_range)
+    part = "train" if validation_split is not None and split == HELD_OUT else split
     if isinstance(source, tf.data.Dataset):
         return _open_dataset(source, part, value_range)
     if isinstance(source, (np.ndarray, tuple, list, tf.Tensor)):
@@ -50,7 +50,7 @@ def open_source(
     if isinstance(source, str) and source == "digits":
         return _open_digits(part)
     if isinstance(source, os.PathLike) or (
-        isinstance(source, str) and source and _looks_like_path(source)
+        isinstance(source, str) and source and looks_like_path(source)
     ):
         return _open_folder(pathlib.Path(source).expanduser(), part)
     if isinstance(source, str) and source:
@@ -61,14 +61,15 @@ def open_source(
     )
 
 
-def _looks_like_path(source):
+def looks_like_path(source, extensions=EXTENSIONS):
+    """Whether a string is rather a path, there or missing, than the name of a data set."""
     return (
         any(mark in source for mark in ("/", "\\"))
         and "://" not in source
         and not _is_tfds_config(source)
         or source.startswith((".", "~"))
         or pathlib.Path(source).exists()
-        or pathlib.Path(source).suffix.lower() in (*EXTENSIONS, ".zip", ".npy", ".npz")
+        or pathlib.Path(source).suffix.lower() in (*extensions, ".zip", ".npy", ".npz")
     )
 
 
@@ -80,7 +81,8 @@ def _is_tfds_config(source):
     return first.partition(":")[0] in tfds_names()
 
 
-def _check_value_range(value_range):
+def check_value_range(value_range):
+    """Checks the argument of that name; it comes back as two floats, or None."""
     if value_range is None:
         return None
     try:
@@ -95,27 +97,35 @@ def _check_value_range(value_range):
     return low, high
 
 
-def _only_train(kind, split):
+def only_train(kind, split):
+    """Refuses any other split of a source that has no parts of its own."""
     if split == "train":
         return
     hint = (
         "give `validation_split`, the fraction to hold out"
-        if split == _HELD_OUT
+        if split == HELD_OUT
         else "use 'train', or 'validation' together with `validation_split`"
     )
     raise ValueError(f"{kind} has no split of that name: {hint}. Received: split={split!r}")
 
 
-def _open_digits(split):
+def embedded_digits():
+    """The 1,797 digits that scikit-learn carries: uint8 `(1797, 8, 8, 1)`, labels `(1797,)`."""
     from sklearn.datasets import load_digits
 
-    _only_train("The source 'digits'", split)
     digits = load_digits()
-    pictures = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    return Source("digits", pictures, digits.target, [str(d) for d in range(10)])
+    return np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None], digits.target
 
 
-class _FolderSource(Source):
+def _open_digits(split):
+    only_train("The source 'digits'", split)
+    pictures, labels = embedded_digits()
+    return Source("digits", pictures, labels, [str(d) for d in range(10)])
+
+
+class FolderSource(Source):
+    """Picture files below a folder."""
+
     def __init__(self, root, items, labels, class_names):
         super().__init__(f"folder {root}", items, labels, class_names)
         self.root = root
@@ -134,47 +144,71 @@ class _FolderSource(Source):
         return digest.digest()
 
 
-def _open_folder(root, split):
+def enter_split(root, split, holding="pictures", embedded="digits"):
+    """The folder of a split, where a folder has one folder a split, or else the folder itself.
+
+    Args:
+        root: `pathlib.Path`.
+        split: str.
+        holding: str. What to expect in it, for messages.
+        embedded: str. The source that needs no folder, for messages.
+
+    Returns:
+        Tuple of a `pathlib.Path`, and the set of all splits' subfolders: a class keeps its number
+        in every split, also where one of them lacks another class.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, ValueError: no folder, a file, no such split.
+    """
     if not root.exists():
         raise FileNotFoundError(
             f"There is no folder {str(root)!r} (looked in {str(pathlib.Path.cwd())!r}). Give a "
-            f"folder of pictures, 'digits', or the name of a TFDS data set. "
+            f"folder of {holding}, {embedded!r}, or the name of a TFDS data set. "
             f"Received: source={str(root)!r}"
         )
     if not root.is_dir():
         raise NotADirectoryError(
-            f"Expected a folder of pictures, and this is a file: give the folder it is in. "
+            f"Expected a folder of {holding}, and this is a file: give the folder it is in. "
             f"Received: source={str(root)!r}"
         )
     classes = set()
     if (root / split).is_dir():
-        # A class keeps its number in every split, also where one of them lacks another class.
         for name in {split, *_SPLIT_FOLDERS}:
-            classes |= set(_subfolders(root / name))
-        root = root / split
-    elif split != "train":
-        folders = ", ".join(repr(folder) for folder in _subfolders(root))
-        _only_train(f"The folder {str(root)!r} (with the subfolders: {folders or 'none'})", split)
-    inside = sorted(_files(root))
+            classes |= set(subfolders(root / name))
+        return root / split, classes
+    if split != "train":
+        folders = ", ".join(repr(folder) for folder in subfolders(root))
+        only_train(f"The folder {str(root)!r} (with the subfolders: {folders or 'none'})", split)
+    return root, classes
+
+
+def _open_folder(root, split):
+    root, classes = enter_split(root, split)
+    inside = sorted(files_below(root))
     paths = [path for path in inside if is_picture(path)]
     if not paths:
-        names = [os.path.basename(path) for path in inside]
-        found = sorted({os.path.splitext(name)[1].lower() or name for name in names})[:8]
-        raise ValueError(
-            f"The folder has no pictures ({', '.join(e[1:] for e in EXTENSIONS)}): it "
-            + (f"holds only {', '.join(found)} files" if found else "is empty")
-            + f". Received: source={str(root)!r}"
-        )
+        raise nothing_found(root, inside, "pictures", EXTENSIONS)
     parts = [path[len(str(root)) :].strip(os.sep).partition(os.sep) for path in paths]
     if not all(inside_folder for _, inside_folder, _ in parts):
-        return _FolderSource(root, paths, None, None)
+        return FolderSource(root, paths, None, None)
     tops = [top for top, _, _ in parts]
     class_names = sorted(classes | set(tops))
     labels = np.searchsorted(class_names, tops)
-    return _FolderSource(root, paths, labels, class_names)
+    return FolderSource(root, paths, labels, class_names)
 
 
-def _files(root):
+def nothing_found(root, inside, nouns, extensions):
+    """The error for a folder whose files, `inside`, are none of those looked for."""
+    names = [os.path.basename(path) for path in inside]
+    found = sorted({os.path.splitext(name)[1].lower() or name for name in names})[:8]
+    return ValueError(
+        f"The folder has no {nouns} ({', '.join(e[1:] for e in extensions)}): it "
+        + (f"holds only {', '.join(found)} files" if found else "is empty")
+        + f". Received: source={str(root)!r}"
+    )
+
+
+def files_below(root):
     """Paths of the files anywhere under a folder, also behind links, but of no archiver's own."""
     seen = set()
     for folder, folders, names in os.walk(root, onerror=_warn_left_out, followlinks=True):
@@ -194,7 +228,8 @@ def _warn_left_out(error):
     warnings.warn(f"Left out a folder that can't be listed: {error}", stacklevel=2)
 
 
-def _subfolders(root):
+def subfolders(root):
+    """Names of the folders in a folder, without hidden ones; none if it isn't there."""
     if not root.is_dir():
         return []
     return sorted(path.name for path in root.iterdir() if path.is_dir() and _is_shown(path.name))
@@ -205,7 +240,7 @@ def _is_shown(name):
 
 
 def _open_arrays(source, split, value_range):
-    _only_train("An array", split)
+    only_train("An array", split)
     images, labels = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     try:
         images = np.asarray(images)
@@ -214,7 +249,7 @@ def _open_arrays(source, split, value_range):
             "The pictures of an array must share one shape: resize them, or give a folder of "
             f"files. Received: a {type(images).__name__} of arrays of different shapes"
         ) from None
-    images = _check_array(images, value_range)
+    images = check_array(images, value_range)
     class_names = None
     if labels is not None:
         labels = _check_labels(np.asarray(labels), len(images))
@@ -224,7 +259,7 @@ def _open_arrays(source, split, value_range):
     return result
 
 
-def _check_array(images, value_range):
+def check_array(images, value_range):
     """Checks an array of pictures; floats come back as float32 in [-1, 1]."""
     if images.ndim == 3 and images.shape[-1] > max(MODES):
         images = images[..., None]
@@ -252,7 +287,8 @@ def _check_array(images, value_range):
         bad = int((~np.isfinite(images)).reshape(len(images), -1).any(1).sum())
         raise ValueError(
             f"{bad} of {len(images)} pictures hold NaN or infinite values; remove them or "
-            "replace the values, for instance with `numpy.nan_to_num`."
+            "replace the values, for instance with `numpy.nan_to_num`. "
+            f"Received: value_range={value_range}"
         )
     smallest, largest = float(images.min()), float(images.max())
     slack = 1e-6 * (high - low)
@@ -283,7 +319,7 @@ def _check_labels(labels, count):
 def _open_dataset(dataset, split, value_range):
     import tensorflow as tf
 
-    _only_train("A tf.data.Dataset", split)
+    only_train("A tf.data.Dataset", split)
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
             "The tf.data.Dataset never ends: give a finite one, for instance with `.take(n)`."
@@ -309,7 +345,7 @@ def _open_dataset(dataset, split, value_range):
         dataset = dataset.batch(64 if image_spec.shape.is_fully_defined() else 1)
     images, labels = [], []
     for batch, batch_labels in dataset.as_numpy_iterator():
-        images.extend(_check_array(batch, value_range))
+        images.extend(check_array(batch, value_range))
         labels.extend(batch_labels)
     if not images:
         raise ValueError("The tf.data.Dataset is empty.")

@@ -63,7 +63,8 @@ def build_store(source, image_size, channels, cover=1.0, cache="auto", strict=Fa
         cache: "auto", "memory", or a directory. Where the decoded pictures go; "auto" takes the
             user's cache directory if they would fill more than 40% of the free memory.
             Pictures kept for random crops (`cover` above 1) stay in memory.
-        strict: bool. Whether an unreadable picture is an error or is left out with a warning.
+        strict: bool, or "always" where a caller's user has no choice. Whether an unreadable
+            picture is an error or is left out with a warning.
 
     Returns:
         A `Store`.
@@ -197,7 +198,34 @@ def _report(unreadable, strict, readable):
     more = f"; and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
     message = f"{len(unreadable)} of {count} pictures can't be read: {listed}{more}"
     if strict or not readable:
-        raise ValueError(
-            f"{message}. Replace or remove them" + (", or use `strict=False`." * strict)
-        )
+        hint = ", or use `strict=False`" if strict and strict != "always" else ""
+        raise ValueError(f"{message}. Replace or remove them{hint}.")
     warnings.warn(f"Left out: {message}", stacklevel=4)
+
+
+def side_of_split(digests, split, validation_split, noun="pictures"):
+    """Chooses by content, so that what is equal lands on the same side, in any order.
+
+    Args:
+        digests: list of bytes, equal for equal content.
+        split: str. "validation" for the side held out; any other name for the rest.
+        validation_split: float or None. Fraction of the different contents to hold out.
+        noun: str. What the digests are of, for messages.
+
+    Returns:
+        int array, the indices of those on the asked side; all if there is no split.
+
+    Raises:
+        ValueError: if one side would have none.
+    """
+    if validation_split is None:
+        return np.arange(len(digests))
+    ranked = sorted(set(digests))  # digests are as good as random, whatever the order
+    held_out = set(ranked[: max(1, round(len(ranked) * validation_split))])
+    if len(held_out) == len(ranked):
+        raise ValueError(
+            f"{len(ranked)} different {noun} can't be split so that both sides have some. "
+            f"Received: validation_split={validation_split}"
+        )
+    inside = np.array([digest in held_out for digest in digests])
+    return np.flatnonzero(inside if split == "validation" else ~inside)

@@ -17,6 +17,27 @@ def tfds_names():
     return tfds.list_builders(with_community_datasets=False)
 
 
+def builder_key(builder, split):
+    """Bytes that change with the split, or when the data set is prepared anew."""
+    try:
+        written = os.stat(builder.data_path / "dataset_info.json").st_mtime_ns
+    except OSError:  # in a bucket, say
+        written = None
+    return f"{builder.data_path} {written} {split}".encode()
+
+
+def read_encoded(builder, split, key):
+    """A split as TFDS stores it, in one order always, the feature `key` as encoded bytes."""
+    import tensorflow_datasets as tfds
+
+    return builder.as_dataset(
+        split=split,
+        decoders={key: tfds.decode.SkipDecoding()},
+        shuffle_files=False,
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+
+
 class _TFDSSource(Source):
     """Reads a prepared data set as encoded bytes, so that every picture has one decoder."""
 
@@ -32,24 +53,13 @@ class _TFDSSource(Source):
 
     @property
     def cache_key(self):
-        try:
-            written = os.stat(self.builder.data_path / "dataset_info.json").st_mtime_ns
-        except OSError:  # in a bucket, say
-            written = None
-        return f"{self.builder.data_path} {written} {self.split}".encode()
+        return builder_key(self.builder, self.split)
 
     def __len__(self):
         return self.builder.info.splits[self.split].num_examples
 
     def _read(self):
-        import tensorflow_datasets as tfds
-
-        dataset = self.builder.as_dataset(
-            split=self.split,
-            decoders={self.image_key: tfds.decode.SkipDecoding()},
-            shuffle_files=False,
-            read_config=tfds.ReadConfig(try_autocache=False),
-        )
+        dataset = read_encoded(self.builder, self.split, self.image_key)
         keys = [key for key in (self.image_key, self.label_key) if key]
         dataset = dataset.map(lambda example: tuple(example[key] for key in keys))
         # An example at a time would take longer to read than to decode.
@@ -64,21 +74,22 @@ class _TFDSSource(Source):
         return [image for image, _ in itertools.islice(self._read(), limit)]
 
 
-def open_tfds(name, split, data_dir, download):
-    """Opens a prepared data set, asking no network unless `download`.
+def prepared_builder(name, split, data_dir, download, embedded="digits"):
+    """The builder of a prepared data set that has the split, asking no network unless `download`.
 
     Args:
         name: str. As `tfds.load` takes it.
         split: str. As `tfds.load` takes it.
         data_dir: str or None. Where data sets are. Defaults to TFDS's default.
         download: bool. Whether to download and prepare a data set that isn't prepared.
+        embedded: str. A name that is no data set of TFDS's, for messages.
 
     Returns:
-        A `kerasgen.data.source.Source`.
+        A `tfds.core.DatasetBuilder`.
 
     Raises:
         FileNotFoundError: a data set that isn't prepared.
-        ValueError: an unknown data set or split, or one without one picture an example.
+        ValueError: an unknown data set or split.
     """
     import tensorflow_datasets as tfds
 
@@ -92,7 +103,7 @@ def open_tfds(name, split, data_dir, download):
     except tfds.core.DatasetNotFoundError:
         raise ValueError(
             f"There is no folder, and no TFDS data set, named {name!r}."
-            f"{nearest(name, [*tfds_names(), 'digits'])} Received: source={name!r}"
+            f"{nearest(name, [*tfds_names(), embedded])} Received: source={name!r}"
         ) from None
     except (AssertionError, ImportError, ValueError) as error:
         raise ValueError(
@@ -116,6 +127,25 @@ def open_tfds(name, split, data_dir, download):
             f"parts of them as 'train[:10%]', and 'validation' with `validation_split`. "
             f"{str(error).splitlines()[0][:200]} Received: split={split!r}"
         ) from None
+    return builder
+
+
+def open_tfds(name, split, data_dir, download):
+    """Opens a prepared data set of pictures.
+
+    Args:
+        name, split, data_dir, download: see `prepared_builder`.
+
+    Returns:
+        A `kerasgen.data.source.Source`.
+
+    Raises:
+        FileNotFoundError: a data set that isn't prepared.
+        ValueError: an unknown data set or split, or one without one picture an example.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = prepared_builder(name, split, data_dir, download)
     features = builder.info.features
     images = [
         key

@@ -17,7 +17,7 @@ class ModelEntry(typing.NamedTuple):
         name: str. Name on the command line.
         class_name: str. Public name, `kerasgen.<class_name>`.
         module: str. The module that defines the class.
-        data: str. What it is trained on: "images".
+        data: str. What it is trained on: "images" or "frames".
         summary: str. One line for `kerasgen train --help`.
     """
 

@@ -1,0 +1,253 @@
+"""The network that draws the next frame: ConvLSTM cells over folded pixels, and its latents."""
+
+import keras
+import tensorflow as tf
+
+from kerasgen.models.conv_lstm.cell import ConvLSTMCell
+
+# Of the log-variances of latents, far beyond what is of use: their exponential must be finite.
+LOG_VARIANCE = 10.0
+RESIDUALS = ("add", "blend", None)
+
+
+@tf.custom_gradient
+def clip_frames(frames):
+    """Clips to [-1, 1] as if it did nothing: pixels beyond may still learn to come back."""
+    return tf.clip_by_value(frames, -1.0, 1.0), lambda upstream: upstream
+
+
+class FramePredictor(keras.layers.Layer):
+    """From one frame, and what is remembered of those before, to the next one.
+
+    Blocks of `patch_size` x `patch_size` pixels are folded into channels. ConvLSTM cells follow
+    one another; a 1x1 convolution reads the hidden states of all of them. There is one `predict`
+    for training and generation, and nothing in it that could see a later frame.
+
+    With latents, each step is also told a random vector, which stands for what the past doesn't
+    decide. The prior draws it from the past; the posterior, in training, knows the next frame.
+
+    Args:
+        frame_shape: tuple of 3 ints. Height, width and channels, sides divisible by `patch_size`.
+        patch_size: int.
+        filters: tuple of ints. Channels of the cells, one after another.
+        kernel_size: int. Side of the cells' kernels.
+        residual: "add", "blend" or None; see `ConvLSTMGenerator`.
+        latent_dim: int. 0 for none.
+        seed: int. What the initial weights are drawn from.
+        **kwargs: `name` and `dtype`. Frames and latents are float32 in each.
+
+    Attributes:
+        cells: list of `ConvLSTMCell`.
+        head: `keras.layers.Dense`, which is a 1x1 convolution.
+        prior, posterior: `LatentNetwork`, or None without latents.
+    """
+
+    def __init__(
+        self, frame_shape, patch_size, filters, kernel_size, residual, latent_dim, seed, **kwargs
+    ):
+        super().__init__(autocast=False, **kwargs)
+        height, width, channels = frame_shape
+        self.frame_shape = tuple(frame_shape)
+        self.patch_size = patch_size
+        self.residual = residual
+        self.latent_dim = latent_dim
+        self.grid = (height // patch_size, width // patch_size)
+        folded = channels * patch_size**2
+        policy = self.dtype_policy
+        self.cells = []
+        inputs = folded + latent_dim
+        for place, width_ in enumerate(filters):
+            cell_seed = 1009 * seed + place
+            cell = ConvLSTMCell(inputs, width_, kernel_size, seed=cell_seed, dtype=policy)
+            self.cells.append(cell)
+            inputs = width_
+        # Small, so that the first prediction is nearly the last frame.
+        initializer = keras.initializers.VarianceScaling(0.1, "fan_in", seed=1009 * seed + 500)
+        outputs = 2 * folded if residual == "blend" else folded
+        self.head = keras.layers.Dense(outputs, kernel_initializer=initializer, dtype="float32")
+        self.head.build((None, *self.grid, sum(filters)))
+        self.prior = self.posterior = None
+        if latent_dim:
+            self.prior = LatentNetwork((*self.grid, folded), filters[0], latent_dim, 2 * seed)
+            self.posterior = LatentNetwork(
+                (*self.grid, 2 * folded), filters[0], latent_dim, 2 * seed + 1
+            )
+        self.built = True
+
+    def initial_state(self, batch):
+        """The state before the first frame.
+
+        Args:
+            batch: int or scalar tensor. Number of clips.
+
+        Returns:
+            Dict of states: "cells" and, with latents, "prior" and "posterior".
+        """
+        state = {"cells": [cell.initial_state(batch, *self.grid) for cell in self.cells]}
+        if self.latent_dim:
+            state["prior"] = self.prior.initial_state(batch)
+            state["posterior"] = self.posterior.initial_state(batch)
+        return state
+
+    def predict(self, frame, state, noise=None):
+        """Draws the next frame from this one and those before.
+
+        Args:
+            frame: float32 tensor `(B, H, W, C)` in [-1, 1].
+            state: as `initial_state` or this returns it.
+            noise: float32 tensor `(B, latent_dim)`, standard normal, or None: each latent is the
+                mean of its prior. Only with latents. Defaults to None.
+
+        Returns:
+            Tuple of the next frame, float32 `(B, H, W, C)` in [-1, 1], and the new state.
+        """
+        patches = self.fold(frame)
+        state, latent = dict(state), None
+        if self.latent_dim:
+            prior, state["prior"] = self.prior(patches, state["prior"])
+            latent = _draw(prior, noise)
+        prediction, state["cells"] = self._draw_frame(patches, state["cells"], latent)
+        return prediction, state
+
+    def observe(self, frame, target, state, noise=None):
+        """As `predict`, where the next frame is known: the latent comes from the posterior.
+
+        Args:
+            frame: as for `predict`.
+            target: float32 tensor `(B, H, W, C)`. The true next frame.
+            state: as for `predict`.
+            noise: as for `predict`. Defaults to None: the mean of the posterior.
+
+        Returns:
+            Tuple of the predicted frame, the new state, and the divergence of the posterior from
+            the prior in nats, float32 `(B,)`.
+        """
+        if not self.latent_dim:
+            prediction, state = self.predict(frame, state)
+            return prediction, state, tf.zeros(tf.shape(frame)[:1])
+        patches = self.fold(frame)
+        both = tf.concat([patches, self.fold(target)], axis=-1)
+        state = dict(state)
+        prior, state["prior"] = self.prior(patches, state["prior"])
+        posterior, state["posterior"] = self.posterior(both, state["posterior"])
+        latent = _draw(posterior, noise)
+        prediction, state["cells"] = self._draw_frame(patches, state["cells"], latent)
+        return prediction, state, gaussian_divergence(posterior, prior)
+
+    def _draw_frame(self, patches, states, latent):
+        x, new_states = patches, []
+        if latent is not None:
+            everywhere = [tf.shape(patches)[0], *self.grid, self.latent_dim]
+            x = tf.concat([x, tf.broadcast_to(latent[:, None, None], everywhere)], axis=-1)
+        for cell, cell_state in zip(self.cells, states, strict=True):
+            cell_state = cell(x, cell_state)
+            new_states.append(cell_state)
+            x = cell_state[0]
+        hidden = tf.concat([tf.cast(hidden, tf.float32) for hidden, _ in new_states], axis=-1)
+        output = self.head(hidden)
+        if self.residual == "add":
+            output = clip_frames(patches + output)
+        elif self.residual == "blend":
+            content, share = tf.split(output, 2, axis=-1)
+            # Starts near the last frame, with a slope that isn't far from the steepest.
+            share = tf.sigmoid(share - 1.0)
+            output = clip_frames(patches + share * (tf.tanh(content) - patches))
+        else:
+            output = clip_frames(output)
+        return self.unfold(output), new_states
+
+    def fold(self, frames):
+        """Folds blocks of pixels into channels: `(B, H, W, C)` to `(B, H/p, W/p, p² C)`."""
+        return frames if self.patch_size == 1 else tf.nn.space_to_depth(frames, self.patch_size)
+
+    def unfold(self, patches):
+        """The inverse of `fold`."""
+        return patches if self.patch_size == 1 else tf.nn.depth_to_space(patches, self.patch_size)
+
+
+class LatentNetwork(keras.layers.Layer):
+    """From what has been seen so far to the Gaussian distribution of one step's latent.
+
+    Two strided convolutions, a dense layer and an LSTM, which is a `ConvLSTMCell` over a single
+    position; all in float32.
+
+    Args:
+        input_shape: tuple of 3 ints. Height, width and channels of the folded frames.
+        width: int. Width of all layers.
+        latent_dim: int.
+        seed: int. What the initial weights are drawn from.
+    """
+
+    def __init__(self, input_shape, width, latent_dim, seed):
+        super().__init__(dtype="float32", autocast=False)
+        height, width_, channels = input_shape
+
+        def glorot(number, scale=1.0):
+            return keras.initializers.VarianceScaling(
+                scale, "fan_avg", "uniform", seed=1009 * seed + 600 + number
+            )
+
+        self.convolutions = []
+        for number in range(2):
+            layer = keras.layers.Conv2D(
+                width,
+                3,
+                strides=2,
+                padding="same",
+                kernel_initializer=glorot(number),
+                dtype="float32",
+            )
+            layer.build((None, height, width_, channels))
+            self.convolutions.append(layer)
+            height, width_, channels = -(-height // 2), -(-width_ // 2), width
+        self.features = height * width_ * width
+        self.dense = keras.layers.Dense(width, kernel_initializer=glorot(2), dtype="float32")
+        self.dense.build((None, self.features))
+        self.cell = ConvLSTMCell(width, width, 1, seed=1009 * seed + 603, dtype="float32")
+        self.head = keras.layers.Dense(
+            2 * latent_dim, kernel_initializer=glorot(4, 0.1), dtype="float32"
+        )
+        self.head.build((None, width))
+        self.built = True
+
+    def initial_state(self, batch):
+        """The state before the first frame, as `ConvLSTMCell.initial_state` returns it."""
+        return self.cell.initial_state(batch, 1, 1)
+
+    def call(self, patches, state):
+        """Takes one step.
+
+        Args:
+            patches: float32 tensor `(B, h, w, c)`.
+            state: as `initial_state` or this returns it.
+
+        Returns:
+            Tuple of mean and log-variance, float32 `(B, latent_dim)` each, and the new state.
+        """
+        x = patches
+        for convolution in self.convolutions:
+            x = tf.nn.leaky_relu(convolution(x), 0.2)
+        x = tf.nn.leaky_relu(self.dense(tf.reshape(x, (-1, self.features))), 0.2)
+        state = self.cell(x[:, None, None], state)
+        mean, log_variance = tf.split(self.head(state[0][:, 0, 0]), 2, axis=-1)
+        return (mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)), state
+
+
+def gaussian_divergence(first, second):
+    """Kullback-Leibler divergence of one diagonal Gaussian from another.
+
+    Args:
+        first: tuple of mean and log-variance, float tensors `(B, D)`.
+        second: the same, of what it diverges from.
+
+    Returns:
+        float tensor `(B,)`, in nats.
+    """
+    (mean_1, log_1), (mean_2, log_2) = first, second
+    distance = tf.exp(log_1 - log_2) + (mean_1 - mean_2) ** 2 * tf.exp(-log_2)
+    return tf.reduce_sum(log_2 - log_1 + distance - 1, axis=-1) / 2
+
+
+def _draw(distribution, noise):
+    mean, log_variance = distribution
+    return mean if noise is None else mean + tf.exp(log_variance / 2) * noise

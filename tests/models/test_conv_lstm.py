@@ -1,0 +1,684 @@
+"""The ConvLSTM frame generator: the shared checks, and what is its own."""
+
+import math
+import secrets
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from model_checks import ModelChecks
+
+import kerasgen
+from kerasgen.models.conv_lstm.cell import ConvLSTMCell, from_keras, to_keras
+from kerasgen.models.conv_lstm.networks import clip_frames, gaussian_divergence
+from kerasgen.models.conv_lstm.objective import WeightedLoss
+from kerasgen.models.conv_lstm.rollout import draw_noise
+from kerasgen.models.conv_lstm.sampling import own_frames, probability
+
+SMALL = {"frame_shape": (16, 16, 1), "filters": (6, 4), "kernel_size": 3}
+OPTIONS = [
+    {},
+    {"residual": "blend"},
+    {"residual": None, "patch_size": 2, "filters": (4,)},
+    {"latent_dim": 3},
+    {"patch_size": 1, "frame_shape": (6, 9, 3), "kernel_size": 4},
+    {"dtype": "mixed_bfloat16", "latent_dim": 2},
+    {"ema_decay": 0.0, "reverse_time": True, "scheduled_sampling": 0.5},
+]
+
+
+def moving_discs(count, frames=6, shape=(16, 16, 1), seed=0):
+    """uint8 clips `(count, frames, H, W, C)` of discs that move on straight lines."""
+    height, width, channels = shape
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    sides = np.array([height, width])[:, None, None, None]
+    centres = rng.uniform(0.3, 0.7, (count, 2, 1, 1, 1)) * sides
+    speeds = rng.uniform(-0.08, 0.08, (count, 2, 1, 1, 1)) * sides
+    places = centres + speeds * np.arange(frames)[:, None, None]
+    radius = min(height, width) / 5
+    discs = (rows - places[:, 0]) ** 2 + (columns - places[:, 1]) ** 2 < radius**2
+    return np.where(discs, 230, 25).astype(np.uint8)[..., None].repeat(channels, -1)
+
+
+def as_floats(clips):
+    return clips.astype(np.float32) / 127.5 - 1
+
+
+def as_uint8(frames):
+    return np.clip(np.round((np.asarray(frames) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+class FrameChecks(ModelChecks):
+    model_class = kerasgen.ConvLSTMGenerator
+    shape_name = "frame_shape"
+    networks = ["network"]
+    batch_statistics = False
+    optimizers = ["optimizer"]
+    frames = 6
+
+    def compile_kwargs(self):
+        return {"learning_rate": 5e-3}
+
+    def data(self, shape=None, count=64, batch_size=8, seed=0):
+        shape = shape or self.init_kwargs["frame_shape"]
+        clips = moving_discs(count, self.frames, shape, seed)
+        data = tf.data.Dataset.from_tensor_slices(as_floats(clips)).batch(batch_size)
+        data.epoch = tf.Variable(0, dtype=tf.int64)
+        return data
+
+    def images_of(self, model, count, seed):
+        """What follows on a fixed past, or without latents on one that the seed decides."""
+        if model.latent_dim:
+            context = np.repeat(moving_discs(1, 3, model.image_shape), count, axis=0)
+        else:
+            start = 1000 * (secrets.randbits(20) if seed is None else seed)
+            pasts = [moving_discs(1, 3, model.image_shape, start + i) for i in range(count)]
+            context = np.concatenate(pasts)
+        return model.generate(context, num_frames=3, seed=seed)
+
+    def example_input(self, spec, rows):
+        if spec.name == "frames":
+            return tf.constant(moving_discs(rows, 3, tuple(spec.shape[2:]), seed=4))
+        if spec.name == "horizon":
+            return tf.fill([rows], 4)
+        return super().example_input(spec, rows)
+
+    def test_served_pictures_are_generate_s(self):
+        model = self.make()
+        self.train(model, self.data(count=16))
+        context = moving_discs(2, 3, model.image_shape, seed=9)
+        seeds, horizons = tf.constant([7, 8], tf.int64), tf.constant([4, 4])
+        signatures = model.serving_signatures()
+        pngs = signatures["generate_png"].function(tf.constant(context), horizons, seeds)
+        for row, png in enumerate(pngs["image_bytes"].numpy()):
+            strip = tf.io.decode_image(png).numpy().astype(int)
+            frames = model.generate(context[row : row + 1], 4, seed=7 + row)[0]
+            assert np.abs(strip - np.concatenate(list(frames), axis=1)).max() <= 1
+        served = signatures["predict_frames"].function(tf.constant(context), horizons)["frames"]
+        assert np.abs(served.numpy().astype(int) - model.predict_frames(context, 4)).max() <= 1
+
+
+class TestDeterministic(FrameChecks):
+    init_kwargs = {**SMALL, "scheduled_sampling": ((0, 0.0), (400, 0.5))}
+
+
+class TestStochastic(FrameChecks):
+    init_kwargs = {**SMALL, "latent_dim": 3, "beta": 1e-3, "scheduled_sampling": 0.0}
+    shapes = [(12, 20, 3)]
+    frames = 4
+
+
+class TestOptions(FrameChecks):
+    init_kwargs = {
+        **SMALL,
+        "residual": "blend",
+        "context_frames": 2,
+        "scheduled_sampling": 0.25,
+        "reverse_scheduled_sampling": ((0, 0.5), (8, 0.0)),
+        "reverse_time": True,
+        "ema_decay": 0.0,
+    }
+    shapes = [(8, 12, 4)]
+
+    def compile_kwargs(self):
+        return {"loss": {"mse": 1.0, "mae": 0.1, "ssim": 0.05}, "learning_rate": 5e-3}
+
+    def test_any_shape_trains_and_generates(self):
+        model = self.model_class(**{**self.init_kwargs, "frame_shape": (8, 12, 4)})
+        model.compile()  # without "ssim", which needs larger frames
+        model.fit(self.data((8, 12, 4), count=16), verbose=0)
+        assert self.images_of(model, 3, seed=0).shape == (3, 3, 8, 12, 4)
+
+
+def small(compile_kwargs=None, **changes):
+    model = kerasgen.ConvLSTMGenerator(**{**SMALL, **changes})
+    model.compile(**(compile_kwargs or {}))
+    return model
+
+
+def lively(**changes):
+    """An untrained model, its weights so large that everything has an effect."""
+    model = small(**changes)
+    rng = np.random.default_rng(0)
+    for network in (model.network, model.ema_network):
+        network_weights = [
+            rng.normal(0, 0.3 if w.ndim > 1 else 0.1, w.shape) for w in network.get_weights()
+        ]
+        network.set_weights(network_weights)
+        rng = np.random.default_rng(0)  # the average gets the same
+    return model
+
+
+def noise_clips(count=2, frames=5, shape=(16, 16, 1), seed=0):
+    clips = np.random.default_rng(seed).uniform(-1, 1, (count, frames, *shape))
+    return clips.astype(np.float32)
+
+
+# === The cell ===
+
+
+@pytest.mark.parametrize("kernel_size", [5, 4, (1, 3)])
+def test_the_cell_is_keras_s_convlstm(kernel_size):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(2, 4, 6, 7, 3)).astype(np.float32)
+    cell = ConvLSTMCell(3, 5, kernel_size, seed=1)
+    cell.bias.assign(rng.normal(size=20))
+    outputs, state = [], cell.initial_state(2, 6, 7)
+    for step in range(4):
+        state = cell(inputs[:, step], state)
+        outputs.append(state[0])
+    layer = to_keras(cell, 6, 7)
+    np.testing.assert_allclose(np.stack(outputs, 1), layer(inputs), atol=1e-5)
+    last = to_keras(cell, 6, 7, return_sequences=False, unroll=True)
+    np.testing.assert_allclose(outputs[-1], last(inputs), atol=1e-5)
+    back = from_keras(layer)
+    np.testing.assert_array_equal(back.kernel, cell.kernel)
+    np.testing.assert_array_equal(back.bias, cell.bias)
+
+
+def test_a_cell_takes_the_weights_of_keras_s_layer():
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 8, 8, 2)).astype(np.float32)
+    layer = keras.layers.ConvLSTM2D(4, 3, padding="same", use_bias=False)
+    expected = layer(inputs)
+    cell = from_keras(layer)
+    state = cell.initial_state(2, 8, 8)
+    for step in range(3):
+        state = cell(inputs[:, step], state)
+    np.testing.assert_allclose(state[0], expected, atol=1e-5)
+    again = ConvLSTMCell.from_config(cell.get_config())
+    assert again.kernel.shape == cell.kernel.shape
+
+
+def test_cells_begin_as_keras_s_do():
+    cell = ConvLSTMCell(3, 8, 5)
+    np.testing.assert_array_equal(cell.bias, [0] * 8 + [1] * 8 + [0] * 16)
+    recurrent = cell.kernel.numpy()[:, :, 3:].reshape(-1, 32)
+    np.testing.assert_allclose(recurrent.T @ recurrent, np.eye(32), atol=1e-5)
+    limit = math.sqrt(6 / (25 * (3 + 32)))
+    assert 0.9 * limit < np.abs(cell.kernel.numpy()[:, :, :3]).max() <= limit
+
+
+def test_layers_that_cells_can_t_stand_for_are_refused():
+    for settings, message in (
+        ({"padding": "valid"}, "padding='valid'"),
+        ({"strides": 2}, r"strides=\(2, 2\)"),
+        ({"activation": "relu"}, "activation='relu'"),
+        ({"go_backwards": True}, "go_backwards=True"),
+        ({}, "no weights"),
+    ):
+        layer = keras.layers.ConvLSTM2D(4, 3, **{"padding": "same", **settings})
+        with pytest.raises(ValueError, match=message):
+            from_keras(layer)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_the_memory_stays_float32(policy):
+    """In half precision a memory of 300 would lose what each step adds."""
+    cell = ConvLSTMCell(1, 2, 3, dtype=policy)
+    assert cell.kernel.dtype == "float32"
+    hidden, memory = cell.initial_state(1, 4, 4)
+    hidden, after = cell(tf.ones((1, 4, 4, 1)), (hidden, memory + 300.0))
+    assert hidden.dtype.name == cell.compute_dtype and after.dtype == tf.float32
+    model = small(dtype=policy, latent_dim=2)
+    frames = model(noise_clips())
+    assert frames.dtype == tf.float32
+    assert model.network.cells[0].compute_dtype == policy.removeprefix("mixed_")
+    state = model.network.initial_state(2)
+    state = model.network.predict(noise_clips()[:, 0], state)[1]
+    assert {memory.dtype for _, memory in state["cells"]} == {tf.float32}
+    assert {tensor.dtype for tensor in state["prior"]} == {tf.float32}
+
+
+# === Causality ===
+
+
+@pytest.mark.parametrize("changes", OPTIONS)
+def test_no_prediction_depends_on_a_later_frame(changes):
+    model = lively(**changes)
+    clips = noise_clips(shape=model.image_shape)
+    before = model(clips).numpy()
+    assert before.shape == clips.shape
+    compiled = model.predict_next(clips)
+    for step in range(1, 5):
+        changed = clips.copy()
+        changed[:, step] = -changed[:, step]
+        after = model(changed).numpy()
+        np.testing.assert_array_equal(after[:, :step], before[:, :step])
+        for later in range(step, 5):
+            assert (after[:, later] != before[:, later]).any(), later  # none is forgotten
+        np.testing.assert_array_equal(model.predict_next(changed)[:, :step], compiled[:, :step])
+
+
+@pytest.mark.parametrize("changes", OPTIONS)
+def test_a_rollout_begins_as_teacher_forcing_ends(changes):
+    model = lively(**changes)
+    clips = noise_clips(3, shape=model.image_shape)
+    together = model.predict_next(clips)
+    for known in range(1, 6):
+        np.testing.assert_array_equal(model.predict_next(clips[:, :known]), together[:, :known])
+        rollout = model.predict_frames(clips[:, :known], 4)
+        np.testing.assert_array_equal(rollout[:, 0], together[:, known - 1])
+
+
+@pytest.mark.parametrize("changes", OPTIONS[:3])
+def test_a_rollout_reads_its_own_predictions(changes):
+    """Against the network called step by step in Python."""
+    model = lively(**changes)
+    clips = noise_clips(8, 3)
+    state, frame, expected = model.ema_network.initial_state(8), None, []
+    for step in range(7):
+        frame = clips[:, step] if step < 3 else frame
+        frame, state = model.ema_network.predict(frame, state)
+        expected.append(as_uint8(frame))
+    rollout = model.predict_frames(clips, 5)
+    assert rollout.dtype == np.uint8
+    assert np.abs(rollout.astype(int) - np.stack(expected[2:], 1)).max() <= 1
+    assert np.std(rollout) > 10
+
+
+def test_training_reads_and_predicts_as_generation_does():
+    model = lively()
+    clips = noise_clips(8, 5)
+    terms, targets, predictions = model._terms(model.network, tf.constant(clips), None, (0, 0))
+    np.testing.assert_array_equal(targets, clips[:, 1:].reshape(-1, 16, 16, 1))
+    expected = model(clips).numpy()[:, :-1]
+    np.testing.assert_allclose(predictions, expected.reshape(-1, 16, 16, 1), atol=1e-5)
+    own = np.zeros((8, 4), bool)
+    own[:, 2:] = True
+    predictions = model._terms(model.network, tf.constant(clips), tf.constant(own), (0, 0))[2]
+    predictions = as_uint8(predictions).reshape(8, 4, 16, 16, 1).astype(int)
+    assert np.abs(predictions[:, 1:] - model.predict_frames(clips[:, :2], 3)).max() <= 1
+
+
+# === Training ===
+
+
+def test_the_loss_is_the_mean_over_predicted_frames():
+    model = lively()
+    clips = noise_clips(3)
+    errors = (model(clips).numpy()[:, :-1] - clips[:, 1:]) ** 2
+    data = tf.data.Dataset.from_tensors(clips)
+    logs = model.evaluate(data, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["loss"], errors.mean(), rtol=1e-5)
+    psnr = 10 * np.log10(4 / errors.mean((2, 3, 4)))
+    np.testing.assert_allclose(logs["psnr"], psnr.mean(), rtol=1e-5)
+    model.compile(loss={"mse": 2.0, "mae": 0.5})
+    logs = model.evaluate(data, verbose=0, return_dict=True)
+    expected = 2 * errors.mean() + 0.5 * np.sqrt(errors).mean()
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+
+
+def test_one_step_is_one_update_of_the_mean_loss():
+    model = small({"optimizer": keras.optimizers.SGD(0.5)}, scheduled_sampling=0.0)
+    clips = tf.constant(noise_clips(4))
+    variables = model.network.trainable_variables
+    before = [v.numpy() for v in variables]
+    with tf.GradientTape() as tape:
+        state, losses = model.network.initial_state(4), []
+        for step in range(4):
+            frame, state = model.network.predict(clips[:, step], state)
+            losses.append(tf.reduce_mean((frame - clips[:, step + 1]) ** 2))
+        loss = tf.add_n(losses) / 4
+    gradients = tape.gradient(loss, [v.value for v in variables])
+    logs = model.train_step(clips)
+    np.testing.assert_allclose(logs["loss"], loss, rtol=1e-5)
+    for variable, old, gradient in zip(variables, before, gradients, strict=True):
+        np.testing.assert_allclose(variable, old - 0.5 * gradient, atol=1e-6)
+    decay = 1 / 10
+    for mean, old, new in zip(model.ema_network.variables, before, variables, strict=True):
+        np.testing.assert_allclose(mean, decay * old + (1 - decay) * new.numpy(), atol=1e-6)
+
+
+def test_schedules_are_lines_between_points():
+    schedule = ((10, 0.2), (20, 0.8), (40, 0.0))
+    for step, expected in ((0, 0.2), (10, 0.2), (15, 0.5), (20, 0.8), (30, 0.4), (99, 0.0)):
+        np.testing.assert_allclose(probability(schedule, tf.constant(step)), expected, atol=1e-6)
+    assert float(probability(0.3, tf.constant(7))) == np.float32(0.3)
+
+
+def test_own_frames_come_as_often_as_the_schedules_say():
+    def shares(step, seed=(0, 0)):
+        own = own_frames((4000, 6), 3, ((0, 0.0), (100, 1.0)), ((0, 0.5), (100, 0.0)), step, seed)
+        return own.numpy().mean(0)
+
+    np.testing.assert_allclose(shares(0), [0, 0.5, 0.5, 0, 0, 0], atol=0.03)
+    np.testing.assert_allclose(shares(30), [0, 0.35, 0.35, 0.3, 0.3, 0.3], atol=0.03)
+    np.testing.assert_allclose(shares(100), [0, 0, 0, 1, 1, 1], atol=0)
+    assert (shares(30) != shares(30, (0, 1))).any()
+    assert own_frames((4, 6), 3, 0.0, 0.0, 0, (0, 0)) is None
+
+
+def test_a_schedule_s_end_trains_on_whole_rollouts():
+    model = lively(scheduled_sampling=1.0, context_frames=2)
+    clips = noise_clips(8)
+    expected = [
+        model.predict_next(clips[:, :2])[:, 0],
+        *np.moveaxis(model.predict_frames(clips[:, :2], 3), 1, 0),
+    ]
+    errors = [
+        (as_floats(e) - c) ** 2
+        for e, c in zip(expected, np.moveaxis(clips[:, 1:], 1, 0), strict=True)
+    ]
+    logs = model.train_step(tf.constant(clips))
+    np.testing.assert_allclose(logs["loss"], np.mean(errors), rtol=1e-2)
+
+
+def test_half_of_the_clips_are_played_backwards():
+    """Forwards the clips brighten."""
+    model = small({"optimizer": keras.optimizers.SGD(0.0)}, reverse_time=True, ema_decay=0.0)
+    seen = []
+    terms = model._terms
+    model._terms = lambda network, frames, *rest: (
+        seen.append(frames) or terms(network, frames, *rest)
+    )
+    clips = np.linspace(-0.9, 0.9, 4, dtype=np.float32)[:, None, None, None]
+    clips = tf.constant(np.broadcast_to(clips, (64, 4, 16, 16, 1)))
+    model.train_step(clips)
+    model.train_step(clips)
+    backwards = [frames.numpy()[:, 0].mean((1, 2, 3)) > 0 for frames in seen]
+    for share in backwards:
+        assert 0.25 < share.mean() < 0.75
+    assert (backwards[0] != backwards[1]).any()
+    flipped = seen[0].numpy()[backwards[0]]
+    np.testing.assert_array_equal(flipped, clips.numpy()[backwards[0], ::-1])
+    model.test_step(clips)
+    np.testing.assert_array_equal(seen[-1], clips)
+
+
+def test_clipping_lets_gradients_pass():
+    frames = tf.constant([-3.0, -0.5, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(frames)
+        clipped = clip_frames(frames)
+        loss = tf.reduce_sum((clipped - tf.constant([-1.0, 0.5, 0.0])) ** 2)
+    np.testing.assert_array_equal(clipped, [-1, -0.5, 1])
+    np.testing.assert_allclose(tape.gradient(loss, frames), [0, -2, 2])
+
+
+@pytest.mark.parametrize("loss", ["bce", "ssim", "huber", {"mse": 1, "ssim": 0.1}])
+def test_any_loss_trains_and_is_saved(loss, tmp_path):
+    model = small({"loss": loss, "learning_rate": 5e-3}, scheduled_sampling=0.0)
+    clips = tf.constant(as_floats(moving_discs(16)))
+    data = tf.data.Dataset.from_tensors(clips)
+    before = model.evaluate(data, verbose=0, return_dict=True)
+    for _ in range(8):
+        model.train_step(clips)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    after = again.evaluate(data, verbose=0, return_dict=True)
+    assert after["loss"] < before["loss"]
+    assert again.get_compile_config() == model.get_compile_config()
+
+
+def test_trained_predictions_beat_the_last_frame():
+    model = small({"learning_rate": 1e-2}, filters=(12,), scheduled_sampling=((0, 0.0), (60, 1.0)))
+    clips = as_floats(moving_discs(128))
+    model.fit(tf.data.Dataset.from_tensor_slices(clips).batch(16), epochs=12, verbose=0)
+    test = moving_discs(32, seed=1)
+    predicted = as_floats(model.predict_frames(test[:, :3], 3))
+    errors = ((predicted - as_floats(test[:, 3:])) ** 2).mean((0, 2, 3, 4))
+    copied = ((as_floats(test[:, 2:3]) - as_floats(test[:, 3:])) ** 2).mean((0, 2, 3, 4))
+    assert (errors < 0.9 * copied).all(), (errors, copied)
+
+
+# === Latents ===
+
+
+def test_the_divergence_is_the_integral_over_the_densities():
+    first = np.array([[0.7, -1.2]]), np.array([[-0.8, 0.5]])
+    second = np.array([[0.1, 0.3]]), np.array([[0.4, -0.2]])
+    x = np.linspace(-15, 15, 30001)[:, None]
+
+    def density(mean, log_variance):
+        variance = np.exp(log_variance)
+        return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+    p, q = density(*first), density(*second)
+    expected = (p * np.log(p / q)).sum() * (x[1, 0] - x[0, 0])
+    np.testing.assert_allclose(gaussian_divergence(first, second), [expected], rtol=1e-6)
+
+
+def test_the_stochastic_loss_is_reconstruction_plus_weighted_divergence():
+    model = lively(latent_dim=3, beta=0.7, scheduled_sampling=0.0)
+    clips = tf.constant(noise_clips(4))
+    logs = model.train_step(clips)
+    assert logs["kl"] > 0.01
+    total = logs["reconstruction"] + 0.7 * logs["kl"]
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    logs = model.evaluate(tf.data.Dataset.from_tensors(clips), verbose=0, return_dict=True)
+    errors = (model(clips).numpy()[:, :-1] - clips[:, 1:].numpy()) ** 2
+    psnr = 10 * np.log10(4 / errors.mean((2, 3, 4)))
+    np.testing.assert_allclose(logs["psnr"], psnr.mean(), rtol=1e-5)
+
+
+def test_seeds_draw_different_futures_of_one_past():
+    model = lively(latent_dim=3)
+    context = np.repeat(noise_clips(1, 3), 10, axis=0)
+    futures = model.generate(context, 5, seed=1)
+    assert len({future.tobytes() for future in futures}) == 10
+    np.testing.assert_array_equal(futures, model.generate(context, 5, seed=1))
+    np.testing.assert_array_equal(futures[:3], model.generate(context[:3], 5, seed=1))
+    np.testing.assert_array_equal(futures[:, :2], model.generate(context, 2, seed=1))
+    assert (futures != model.generate(context, 5, seed=2)).any()
+    mean = model.predict_frames(context, 5)
+    np.testing.assert_array_equal(mean, np.repeat(mean[:1], 10, axis=0))
+
+
+def test_the_seed_is_of_no_account_without_latents():
+    model = lively()
+    context = noise_clips(2, 3)
+    expected = model.predict_frames(context, 4)
+    for seed in (0, 1, None):
+        np.testing.assert_array_equal(model.generate(context, 4, seed=seed), expected)
+
+
+def test_noise_is_standard_normal_and_a_row_s_own():
+    seeds = tf.constant([[5, i] for i in range(200)], tf.int64)
+    noise = draw_noise(seeds, 20, 4).numpy()
+    assert noise.shape == (200, 20, 4)
+    assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
+    np.testing.assert_array_equal(draw_noise(seeds[3:5], 7, 4), noise[3:5, :7])
+
+
+def test_what_is_remembered_of_known_frames_knows_what_came_of_them():
+    """The latents of the context's steps are the posterior's."""
+    model = lively(latent_dim=3)
+    network, clips = model.ema_network, noise_clips(8, 3)
+    state = network.initial_state(8)
+    for step in range(2):
+        state = network.observe(clips[:, step], clips[:, step + 1], state)[1]
+    expected = as_uint8(network.predict(clips[:, 2], state)[0]).astype(int)
+    assert np.abs(model.predict_frames(clips, 1)[:, 0] - expected).max() <= 1
+
+
+# === Generation ===
+
+
+def test_one_graph_serves_every_length():
+    model = small()
+    for frames, horizon in ((1, 1), (3, 1), (2, 7), (5, 12), (4, 2)):
+        model.predict_frames(noise_clips(2, frames), horizon)
+        model.predict_next(moving_discs(11, frames))
+    assert model._rollout.experimental_get_tracing_count() == 1
+
+
+def test_uint8_and_floats_are_the_same_and_rows_stand_alone():
+    model = lively(latent_dim=2)
+    clips = moving_discs(11)
+    frames = model.predict_frames(clips[:, :3], 4)
+    assert frames.shape == (11, 4, 16, 16, 1) and frames.dtype == np.uint8
+    floats = clips.astype(np.float32) * np.float32(1 / 127.5) - 1
+    np.testing.assert_array_equal(model.predict_frames(floats[:, :3], 4), frames)
+    np.testing.assert_array_equal(model.predict_frames(clips[9:10, :3], 4)[0], frames[9])
+    predicted = model.predict(floats, verbose=0)
+    np.testing.assert_allclose(predicted, model(clips), atol=1e-4)
+
+
+def test_evaluation_samples_are_frames_that_follow_the_clips_beginnings():
+    model = lively(context_frames=2)
+    clips = moving_discs(8)
+    expected = model.generate(clips[:, :2], 4, seed=3).reshape(-1, 16, 16, 1)
+    data = tf.data.Dataset.from_tensor_slices(as_floats(clips)).batch(3)
+    for source in (clips, as_floats(clips), data, data.map(lambda x: (x, x[:, 0, 0, 0, 0]))):
+        samples = model.evaluation_samples(10, seed=3, data=source)
+        assert samples.dtype == np.uint8 and samples.shape == (10, 16, 16, 1)
+        assert np.abs(samples.astype(int) - expected[:10]).max() <= 1
+    assert model.evaluation_samples(100, data=data).shape == (100, 16, 16, 1)
+    with pytest.raises(ValueError, match="data=None"):
+        model.evaluation_samples(4)
+
+
+def test_the_context_of_a_clip_is_half_of_it_or_what_was_asked_for():
+    assert [small().context_length(t) for t in (2, 5, 20)] == [1, 2, 10]
+    assert [small(context_frames=4).context_length(t) for t in (2, 5, 20)] == [1, 4, 4]
+
+
+# === Preview and serving ===
+
+
+def test_the_preview_shows_the_truth_above_predictions_and_marks_the_first():
+    model = lively()
+    clips = moving_discs(6)
+    strips = model.preview((tf.constant(as_floats(clips)), tf.zeros(6)))["predictions"]
+    assert strips.shape == (8, 6, 16, 16, 1)
+    np.testing.assert_array_equal(strips[::2], clips[:4])
+    np.testing.assert_array_equal(strips[1::2, :3], clips[:4, :3])
+    predicted = model.predict_frames(clips[:4, :3], 3)
+    np.testing.assert_array_equal(strips[1::2, 4:], predicted[:, 1:])
+    first = strips[1::2, 3]
+    np.testing.assert_array_equal(first[:, 1:-1, 1:-1], predicted[:, 0, 1:-1, 1:-1])
+    for edge in (first[:, 0], first[:, -1], first[:, :, 0], first[:, :, -1]):
+        assert all(len(np.unique(border)) == 1 for border in edge)
+        for border, inner in zip(edge, predicted[:, 0], strict=True):
+            assert abs(float(border.flat[0]) - inner[0].mean()) > 50
+    assert model.preview() == {}
+    np.testing.assert_array_equal(model.preview(clips)["predictions"], strips)
+
+
+def test_the_preview_of_a_stochastic_model_shows_several_futures():
+    model = lively(latent_dim=3)
+    clips = moving_discs(2)
+    futures = model.preview(clips)["futures"]
+    assert futures.shape == (4, 6, 16, 16, 1)
+    np.testing.assert_array_equal(futures[0], clips[0])
+    assert (futures[1, 4:] != futures[2, 4:]).any()
+
+
+def test_the_marker_is_seen_on_white_and_leaves_alpha_opaque():
+    from kerasgen.models.conv_lstm.preview import _mark
+
+    frame = np.full((6, 6, 4), 255, np.uint8)
+    frame[..., 3] = 0
+    _mark(frame)
+    np.testing.assert_array_equal(frame[0, 0], [0, 0, 0, 255])
+    np.testing.assert_array_equal(frame[2, 2], [255, 255, 255, 0])
+
+
+def test_served_horizons_are_limited_and_one_for_all():
+    model = small()
+    served = model.serving_signatures()["predict_frames"].function
+    frames = tf.constant(moving_discs(2, 2))
+    for horizon, expected in (([3, 5], 5), ([0, -1], 1), ([101, 1], 100)):
+        assert served(frames, tf.constant(horizon))["frames"].shape == (2, expected, 16, 16, 1)
+
+
+def test_an_exported_model_predicts_the_same(tmp_path):
+    model = lively(latent_dim=2)
+    path = kerasgen.export_for_serving(model, tmp_path)
+    served = tf.saved_model.load(path).signatures["predict_frames"]
+    clips = moving_discs(3, 4)
+    for horizon in (2, 6):
+        frames = served(frames=tf.constant(clips), horizon=tf.fill([3], horizon))["frames"]
+        expected = model.predict_frames(clips, horizon).astype(int)
+        assert np.abs(frames.numpy() - expected).max() <= 1
+
+
+# === Bad input ===
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"patch_size": 0},
+        {"filters": ()},
+        {"filters": (8, 0)},
+        {"filters": 2.5},
+        {"kernel_size": 0},
+        {"residual": "sum"},
+        {"latent_dim": -1},
+        {"beta": -1.0},
+        {"beta": float("nan")},
+        {"context_frames": 0},
+        {"scheduled_sampling": 1.5},
+        {"scheduled_sampling": None},
+        {"scheduled_sampling": ((0, 0.0),)},
+        {"scheduled_sampling": ((5, 0.0), (5, 1.0))},
+        {"reverse_scheduled_sampling": ((0, 0.0), (5, 2.0))},
+        {"ema_decay": 1.0},
+    ],
+)
+def test_bad_arguments_are_named(changes):
+    with pytest.raises(ValueError, match=f"Received: {next(iter(changes))}="):
+        kerasgen.ConvLSTMGenerator(**{**SMALL, **changes})
+
+
+def test_the_message_names_sizes_that_would_do():
+    with pytest.raises(ValueError, match="multiples of 4; near 30 that is 28 or 32"):
+        kerasgen.ConvLSTMGenerator((30, 32, 3))
+    assert kerasgen.ConvLSTMGenerator((30, 32, 3), patch_size=2, filters=4).filters == (4,)
+
+
+def test_bad_compile_arguments_are_named():
+    model = kerasgen.ConvLSTMGenerator(**SMALL)
+    for loss, message in (
+        ("mess", "loss='mess'"),
+        ({}, "loss={}"),
+        ({"mse": 0}, "loss={'mse': 0}"),
+        ({"mess": 1.0}, "Did you mean 'mse'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.compile(loss=loss)
+    with pytest.raises(ValueError, match="learning_rate=0"):
+        model.compile(learning_rate=0)
+    with pytest.raises(TypeError, match="optimizer"):
+        model.compile(metrics=["mae"])
+    with pytest.raises(ValueError, match="11 x 11"):
+        small({"loss": {"mse": 1.0, "ssim": 0.1}}, frame_shape=(8, 16, 1))
+    assert WeightedLoss({"mse": 1}).get_config()["weights"] == {"mse": 1.0}
+
+
+def test_bad_calls_are_named():
+    model = small()
+    clips = noise_clips()
+    nan = np.where(clips > 0.9, np.nan, clips)
+    endless = tf.data.Dataset.from_generator(
+        lambda: iter([clips]), output_signature=tf.TensorSpec((2, None, 16, 16, 1), tf.float32)
+    )
+    for call, message in (
+        (lambda: model.generate(16, seed=0), "give `context`.*context=16"),
+        (lambda: model.generate(seed=0), "give `context`.*context=None"),
+        (lambda: model.generate(clips, 3, seed=0.5), "seed=0.5"),
+        (lambda: model.predict_frames(clips, 0), "num_frames=0"),
+        (lambda: model.predict_frames(clips, -3), "num_frames=-3"),
+        (lambda: model.predict_frames(clips[0], 3), r"shape=\(5, 16, 16, 1\)"),
+        (lambda: model.predict_frames(clips[:, :, :8], 3), r"shape=\(2, 5, 8, 16, 1\)"),
+        (lambda: model.predict_frames(clips[:0], 3), "at least one"),
+        (lambda: model.predict_frames(clips[:, :0], 3), "at least 1 frame"),
+        (lambda: model.predict_frames(clips.astype(int), 3), "dtype=int64"),
+        (lambda: model.predict_frames((clips + 1) * 127.5, 3), r"give uint8 for \[0, 255\]"),
+        (lambda: model.predict_frames(nan, 3), "finite"),
+        (lambda: model.predict_next(nan), "finite"),
+        (lambda: model.predict_frames([[clips[0, 0], clips[0, 0, :8]]], 3), "of one size"),
+        (lambda: model.preview(clips[:, :1]), "at least 2 frames"),
+        (lambda: model.evaluation_samples(4, data=clips[:, :1]), "at least 2 frames"),
+        (lambda: model.evaluation_samples(4, data=endless), "one length"),
+        (lambda: model.evaluation_samples(0, data=clips), "num_images=0"),
+        (lambda: model.fit(tf.data.Dataset.from_tensors(clips[:, :1])), "at least two frames"),
+        (lambda: model.fit(endless, verbose=0), "at least two frames"),
+        (lambda: model.fit(tf.data.Dataset.from_tensors(clips[..., :8, :])), r"\(2, 5, 16, 8, 1\)"),
+        (lambda: model.fit(tf.data.Dataset.from_tensors(as_uint8(clips))), "dtype=uint8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

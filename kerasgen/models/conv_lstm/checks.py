@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.models.conv_autoencoder.checks import images, number, whole
+from kerasgen.models.checks import images, number, whole
 
 __all__ = ["clips", "filters", "frame_shape", "number", "one_of", "whole"]
 

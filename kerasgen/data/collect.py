@@ -43,6 +43,33 @@ def collect_images(data, max_images=None):
     return images[:max_images], None if labels is None else labels[:max_images]
 
 
+def collect_clips(data, max_clips=None):
+    """Takes the first clips of a pipeline, without changing what a training then sees.
+
+    Args:
+        data: `tf.data.Dataset` of float batches `(B, T, H, W, C)` in [-1, 1], all of one T, with
+            or without labels.
+        max_clips: int or None. Defaults to None: all of one epoch.
+
+    Returns:
+        uint8 array `(N, T, H, W, C)`.
+
+    Raises:
+        TypeError, ValueError: something else than described here.
+    """
+    if max_clips is not None and max_clips < 1:
+        raise ValueError(f"`max_clips` must be at least 1. Received: max_clips={max_clips!r}")
+    spec = data.element_spec
+    shape = (spec[0] if isinstance(spec, tuple) else spec).shape
+    if shape.rank != 5 or shape[1] is None:
+        raise ValueError(
+            "The pipeline must hold clips (B, T, H, W, C) of one length T. "
+            f"Received: batches of shape {shape}"
+        )
+    frames, _ = collect_images(data, None if max_clips is None else max_clips * shape[1])
+    return frames.reshape(-1, shape[1], *frames.shape[1:])
+
+
 def first_batch(dataset):
     """The first batch of a pipeline, without changing what a training then sees."""
     epoch = getattr(dataset, "epoch", None)

@@ -7,12 +7,16 @@ import importlib
 
 _FUNCTIONS = (
     "FeatureStats",
+    "FuturesQuality",
+    "HorizonQuality",
     "authenticity",
     "classifier_score",
     "ct_score",
     "fd_infinity",
     "feature_stats",
     "frechet_distance",
+    "futures_quality",
+    "horizon_quality",
     "kernel_distance",
     "mode_coverage",
     "ms_ssim",
@@ -33,6 +37,7 @@ _NAMES = dict.fromkeys(_FUNCTIONS, "functional") | {
     "Panel": "panel",
     "PSNR": "image_quality",
     "SSIM": "image_quality",
+    "evaluate_frames": "frames",
     "evaluate_panel": "panel",
     "get_extractor": "extractors",
 }

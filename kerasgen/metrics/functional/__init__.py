@@ -19,6 +19,12 @@ from kerasgen.metrics.functional.frechet import (
     feature_stats,
     frechet_distance,
 )
+from kerasgen.metrics.functional.horizon import (
+    FuturesQuality,
+    HorizonQuality,
+    futures_quality,
+    horizon_quality,
+)
 from kerasgen.metrics.functional.kernel import KernelDistanceResult, kernel_distance
 from kerasgen.metrics.functional.neighbours import PRDC, nearest_neighbours, prdc
 from kerasgen.metrics.functional.similarity import ms_ssim, num_scales, psnr, ssim
@@ -27,6 +33,8 @@ __all__ = [
     "ClassifierScore",
     "FDInfinity",
     "FeatureStats",
+    "FuturesQuality",
+    "HorizonQuality",
     "KernelDistanceResult",
     "ModeCoverage",
     "PRDC",
@@ -36,6 +44,8 @@ __all__ = [
     "fd_infinity",
     "feature_stats",
     "frechet_distance",
+    "futures_quality",
+    "horizon_quality",
     "kernel_distance",
     "mode_coverage",
     "ms_ssim",

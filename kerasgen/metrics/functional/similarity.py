@@ -39,7 +39,7 @@ def psnr(a, b, data_range=None):
     ```
     """
     a, b, data_range = _check_pair(a, b, data_range)
-    errors = _over_images(a, b, lambda x, y: np.square(x - y).mean(axis=(1, 2, 3)))
+    errors = over_images(a, b, lambda x, y: np.square(x - y).mean(axis=(1, 2, 3)))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(data_range**2 / errors)
 
@@ -74,7 +74,7 @@ def ssim(a, b, data_range=None):
         Structural Similarity, 2004.
     """
     a, b, data_range = _check_pair(a, b, data_range, WINDOW)
-    return _over_images(a, b, lambda x, y: _structure(x, y, data_range)[0].mean(axis=1))
+    return over_images(a, b, lambda x, y: _structure(x, y, data_range)[0].mean(axis=1))
 
 
 def ms_ssim(a, b, scales=None, data_range=None):
@@ -129,7 +129,7 @@ def ms_ssim(a, b, scales=None, data_range=None):
             product = product * np.maximum(whole if last else contrast, 0) ** weight
         return product.mean(axis=1)
 
-    return _over_images(a, b, similarity)
+    return over_images(a, b, similarity)
 
 
 def num_scales(height, width):
@@ -190,7 +190,7 @@ def _check_pair(a, b, data_range, smallest=1):
     return a, b, data_range
 
 
-def _over_images(a, b, measure):
+def over_images(a, b, measure):
     """Applies a measure of float64 batches to a few images at a time."""
     batches = [images.reshape(-1, *images.shape[-3:]) for images in (a, b)]
     values = np.empty(len(batches[0]))

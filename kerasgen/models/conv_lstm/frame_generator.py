@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from kerasgen.data.collect import collect_images
+from kerasgen.data.collect import collect_clips
 from kerasgen.generative_model import GenerativeModel, in_batches, row_seeds
 from kerasgen.models.conv_lstm import checks, preview, serving
 from kerasgen.models.conv_lstm.rollout import draw_noise, roll
@@ -166,18 +166,9 @@ class FrameGenerator(GenerativeModel):
 
     def _clips_of(self, data, most):
         """Up to `most` clips of a pipeline, or all of an array."""
-        if not isinstance(data, tf.data.Dataset):
-            return checks.clips(data, self.image_shape, least=2)
-        spec = data.element_spec
-        shape = (spec[0] if isinstance(spec, tuple) else spec).shape
-        if shape.rank != 5 or shape[1] is None:
-            raise ValueError(
-                "The pipeline must hold clips (B, T, H, W, C) of one length T. "
-                f"Received: batches of shape {shape}"
-            )
-        frames, _ = collect_images(data, most * shape[1])
-        clips = frames.reshape(-1, shape[1], *frames.shape[1:])
-        return checks.clips(clips, self.image_shape, least=2)
+        if isinstance(data, tf.data.Dataset):
+            data = collect_clips(data, most)
+        return checks.clips(data, self.image_shape, least=2)
 
     def preview(self, batch=None):
         return preview.grids(self, batch)

@@ -146,6 +146,18 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    def moving_preview(self, batch=None):
+        """As `preview`, of pictures that move. Defaults to none.
+
+        Args:
+            batch: as in `preview`. Defaults to None.
+
+        Returns:
+            Dict of name -> uint8 array `(T, rows, columns, H, W, C)`, a grid a frame; the names
+            aren't those of `preview`.
+        """
+        return {}
+
     def serving_signatures(self):
         """The model's TF Serving endpoints, the default one first.
 

@@ -159,6 +159,11 @@ class ModelChecks:
         for name, grid in first.items():
             assert grid.dtype == np.uint8 and grid.ndim == 5
             np.testing.assert_array_equal(grid, second[name])
+        films, again = model.moving_preview(batch), model.moving_preview(batch)
+        assert films.keys() == again.keys() and not films.keys() & first.keys()
+        for name, film in films.items():
+            assert film.dtype == np.uint8 and film.ndim == 6
+            np.testing.assert_array_equal(film, again[name])
 
     def test_training_reaches_every_network(self):
         model = self.make()

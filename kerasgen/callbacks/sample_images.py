@@ -5,7 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
-from kerasgen.plots import write_film, write_grid
+from kerasgen.plots import grid_image, write_film, write_grid
 
 FILMS = ("gif", "webp")
 
@@ -15,14 +15,16 @@ class SampleImages(keras.callbacks.Callback):
 
     The preview shows the same latents (or the same examples) each time, so that the files can be
     compared. Files are `<name>-epoch-0005.png`, `<name>-latest.png` and `<name>.gif`, one set
-    for each picture that the model's preview names.
+    for each picture that the model's preview names. What moves (a frame generator's rollouts, from
+    its `moving_preview`) is in `<name>-latest.gif`.
 
     Args:
         directory: str or path. Where the files go; it is made if need be.
         every: int. Epochs between pictures; the last epoch is always shown. Defaults to 1.
         batch: a batch of the data to hand to `preview`, for models that show what they make of
             it. Defaults to None.
-        film: "gif", "webp" (smaller, with all colours) or None. Defaults to "gif".
+        film: "gif", "webp" (smaller, with all colours) or None, which writes nothing that moves.
+            Defaults to "gif".
         max_frames: int. Frames of the film, spread evenly over the training. Defaults to 100.
 
     Raises:
@@ -73,4 +75,8 @@ class SampleImages(keras.callbacks.Callback):
             write_grid(path, grid)
             write_grid(self.directory / f"{name}-latest.png", grid)
             self._frames.setdefault(name, []).append(path)
+        if self.film:
+            for name, grids in self.model.moving_preview(self.batch).items():
+                frames = [grid_image(grid) for grid in grids]
+                write_film(self.directory / f"{name}-latest.{self.film}", frames)
         self._shown = self._epoch

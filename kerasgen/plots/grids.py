@@ -62,7 +62,7 @@ def write_film(path, frames, milliseconds=150, hold=2000):
 
     Args:
         path: str or path, ending in ".gif" or ".webp".
-        frames: list of paths of pictures of equal size, in order.
+        frames: list of pictures of equal size, in order: paths, or `PIL.Image.Image`.
         milliseconds: int. How long a frame is shown. Defaults to 150.
         hold: int. How long the last one is shown, in milliseconds. Defaults to 2000.
 
@@ -71,10 +71,7 @@ def write_film(path, frames, milliseconds=150, hold=2000):
     """
     if not frames:
         raise ValueError(f"A film needs at least one frame. Received: frames={frames!r}")
-    pictures = []
-    for frame in frames:
-        with Image.open(frame) as picture:
-            pictures.append(picture.convert("RGBA" if picture.mode in ("LA", "RGBA") else "RGB"))
+    pictures = [_in_colour(frame) for frame in frames]
     durations = [milliseconds] * (len(pictures) - 1) + [hold]
     with write_beside(path) as part:
         pictures[0].save(
@@ -85,6 +82,13 @@ def write_film(path, frames, milliseconds=150, hold=2000):
             loop=0,
             **({"lossless": True} if part.suffix == ".webp" else {}),
         )
+
+
+def _in_colour(frame):
+    if not isinstance(frame, Image.Image):
+        with Image.open(frame) as picture:
+            return _in_colour(picture)
+    return frame.convert("RGBA" if frame.mode in ("LA", "RGBA") else "RGB")
 
 
 def grid_figure(images, rows, columns, titles=None):

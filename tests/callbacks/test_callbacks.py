@@ -71,6 +71,31 @@ def test_a_preview_of_several_grids_of_examples(tmp_path, model, data):
     assert not list(tmp_path.glob("*.gif"))
 
 
+def test_what_moves_is_a_film_each_time(tmp_path, model, data):
+    def moving_preview(batch):
+        assert batch == "the batch"
+        levels = np.arange(3, dtype=np.uint8) * 40 + int(model.step)
+        return {"rollouts": np.broadcast_to(levels[:, None, None, None, None, None], shape)}
+
+    shape = (3, 2, 2, 64, 64, 1)
+    model.moving_preview = moving_preview
+    sample = kerasgen.callbacks.SampleImages(tmp_path, every=2, batch="the batch")
+    model.fit(data, epochs=3, callbacks=[sample], verbose=0)
+    with Image.open(tmp_path / "rollouts-latest.gif") as film:
+        assert film.n_frames == 3
+        for index in range(3):
+            film.seek(index)
+            level = film.convert("L").getpixel((30, 30))
+            assert level == pytest.approx(40 * index + 12, abs=3)
+    assert not list(tmp_path.glob("rollouts-epoch-*"))
+    model.fit(
+        data,
+        epochs=1,
+        callbacks=[kerasgen.callbacks.SampleImages(tmp_path / "b", 1, "the batch", None)],
+    )
+    assert not list((tmp_path / "b").glob("rollouts*"))
+
+
 def test_watching_does_not_change_the_training(tmp_path, data):
     weights = []
     for callbacks in ([], [kerasgen.callbacks.SampleImages(tmp_path)]):

@@ -557,6 +557,21 @@ def test_the_preview_shows_the_truth_above_predictions_and_marks_the_first():
     np.testing.assert_array_equal(model.preview(clips)["predictions"], strips)
 
 
+def test_the_moving_preview_shows_the_truth_beside_marked_predictions():
+    model = lively()
+    clips = moving_discs(6)
+    film = model.moving_preview(as_floats(clips))["rollouts"]
+    assert film.shape == (6, 4, 2, 16, 16, 1)
+    np.testing.assert_array_equal(film[:, :, 0].swapaxes(0, 1), clips[:4])
+    np.testing.assert_array_equal(film[:3, :, 1].swapaxes(0, 1), clips[:4, :3])
+    predicted = model.predict_frames(clips[:4, :3], 3).swapaxes(0, 1)
+    inside = (..., slice(1, -1), slice(1, -1), slice(None))
+    np.testing.assert_array_equal(film[3:, :, 1][inside], predicted[inside])
+    for edge in (film[3:, :, 1, 0], film[3:, :, 1, -1], film[3:, :, 1, :, 0]):
+        assert (edge == 255).all()
+    assert model.moving_preview() == {}
+
+
 def test_the_preview_of_a_stochastic_model_shows_several_futures():
     model = lively(latent_dim=3)
     clips = moving_discs(2)

@@ -72,6 +72,16 @@ def test_film_shows_each_frame_in_order_for_its_time(tmp_path, suffix):
             np.testing.assert_allclose(np.asarray(film.convert("L")), level, atol=3)
 
 
+def test_films_of_pictures_in_memory_are_those_of_files(tmp_path):
+    pictures = [grid_image(noise(1, 1, 64, 64, 4)), grid_image(noise(2, 1, 64, 64, 4)[1:])]
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    write_film(tmp_path / "a.webp", pictures)
+    write_film(tmp_path / "b.webp", paths)
+    assert (tmp_path / "a.webp").read_bytes() == (tmp_path / "b.webp").read_bytes()
+
+
 def test_film_without_frames_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         write_film(tmp_path / "film.gif", [])

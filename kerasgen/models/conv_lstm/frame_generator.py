@@ -173,5 +173,8 @@ class FrameGenerator(GenerativeModel):
     def preview(self, batch=None):
         return preview.grids(self, batch)
 
+    def moving_preview(self, batch=None):
+        return preview.films(self, batch)
+
     def serving_signatures(self):
         return serving.signatures(self)

@@ -1,4 +1,4 @@
-"""Film strips that show how far a frame generator's training is."""
+"""Film strips and moving pictures that show how far a frame generator's training is."""
 
 import numpy as np
 
@@ -30,11 +30,8 @@ def grids(model, batch=None):
     """
     if batch is None:
         return {}
-    clips = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)[:MOST_CLIPS]
-    clips = checks.clips(clips, model.image_shape, least=2)
-    truth = clips if clips.dtype == np.uint8 else to_uint8(clips).numpy()
-    known = model.context_length(clips.shape[1])
-    horizon = clips.shape[1] - known
+    clips, truth, known = _examples(model, batch)
+    horizon = truth.shape[1] - known
     predictions = _strips(truth[:, :known], model.predict_frames(clips[:, :known], horizon))
     result = {"predictions": np.stack([truth, predictions], axis=1).reshape(-1, *truth.shape[1:])}
     if model.latent_dim:
@@ -44,6 +41,37 @@ def grids(model, batch=None):
         beginnings = np.repeat(truth[:1, :known], FUTURES, axis=0)
         result["futures"] = np.concatenate([truth[:1], _strips(beginnings, futures)])
     return result
+
+
+def films(model, batch=None):
+    """The films of `ConvLSTMGenerator.moving_preview`.
+
+    "rollouts": of the same clips the true frames, to the right of them the same beginning and
+    what the model predicts after it. Generated frames have a border as in `grids`.
+
+    Args:
+        model, batch: as in `grids`.
+
+    Returns:
+        Dict of name -> uint8 array `(T, clips, 2, H, W, C)`, empty without a batch.
+    """
+    if batch is None:
+        return {}
+    clips, truth, known = _examples(model, batch)
+    predictions = truth.copy()
+    predictions[:, known:] = model.predict_frames(clips[:, :known], truth.shape[1] - known)
+    for clip in predictions:
+        for frame in clip[known:]:
+            _mark(frame)
+    return {"rollouts": np.stack([truth, predictions], axis=2).swapaxes(0, 1)}
+
+
+def _examples(model, batch):
+    """Clips of a batch, the same as uint8, and how many frames of each are given."""
+    clips = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)[:MOST_CLIPS]
+    clips = checks.clips(clips, model.image_shape, least=2)
+    truth = clips if clips.dtype == np.uint8 else to_uint8(clips).numpy()
+    return clips, truth, model.context_length(clips.shape[1])
 
 
 def _strips(context, generated):

@@ -71,6 +71,9 @@ class GenerativeModel(keras.Model):
     def check_shape(cls, shape):
         """Checks the shape of one example.
 
+        Where it depends on an argument of the model, a subclass takes that as well, by the same
+        name and with the same default.
+
         Args:
             shape: tuple of ints.
 

@@ -7,6 +7,9 @@ from kerasgen._version import __version__
 from kerasgen.models.registry import model_entries
 
 SOURCES = "'digits' (embedded), a folder of pictures, or the name of a TFDS data set"
+CLIPS = (
+    "'moving_digits' (embedded), a video, an animated GIF, a folder of these or of numbered frames"
+)
 
 
 def main(argv=None):
@@ -56,14 +59,16 @@ def _add_train(commands):
     listing = "\n".join(f"  {name:12} {entry.summary}" for name, entry in models.items())
     train = commands.add_parser(
         "train",
-        help="train a model on pictures",
-        description="Train a model on pictures and leave a run directory with samples, film, "
-        "model and SavedModel.",
+        help="train a model on pictures or clips",
+        description="Train a model on pictures, or a frame generator on clips, and leave a run "
+        "directory with samples, film, model and SavedModel.",
         epilog=f"models:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.add_argument("model", choices=models, metavar="MODEL", help=" or ".join(models))
-    train.add_argument("--data", required=True, metavar="SOURCE", help=SOURCES)
+    train.add_argument(
+        "--data", required=True, metavar="SOURCE", help=f"{SOURCES}; for convlstm {CLIPS}"
+    )
     train.add_argument(
         "--out", metavar="DIR", help="run directory, new or empty (default: runs/NNNN-MODEL-SOURCE)"
     )
@@ -77,20 +82,40 @@ def _add_train(commands):
         help="64 or 48x64 (height x width), in pixels (default: from the pictures)",
     )
     train.add_argument("--channels", type=int, metavar="C", help="1 grey, 3 colour, 4 with alpha")
-    train.add_argument("--batch-size", type=int, default=32, metavar="B", help="default: 32")
+    train.add_argument(
+        "--batch-size", type=int, metavar="B", help="default: 32 pictures, or 16 clips"
+    )
+    train.add_argument(
+        "--num-frames", type=int, metavar="T", help="clips: frames of a sequence (default: 20)"
+    )
+    train.add_argument(
+        "--stride",
+        type=int,
+        metavar="N",
+        help="clips: frames from the start of a training sequence to that of the next (default: "
+        "so that there are about 2000)",
+    )
+    train.add_argument(
+        "--frame-step",
+        type=int,
+        metavar="N",
+        help="clips: frames from one of a sequence to its next (default: 1)",
+    )
     train.add_argument("--split", default="train", help="part of a TFDS data set (default: train)")
     train.add_argument(
         "--validation-split", type=float, metavar="F", help="fraction held out and evaluated"
     )
-    train.add_argument("--labels", action="store_true", help="train on the classes as well")
+    train.add_argument(
+        "--labels", action="store_true", help="pictures: train on the classes as well"
+    )
     train.add_argument(
         "--crop",
         choices=("auto", "center", "random"),
         default="auto",
-        help="random crops suit few large photographs (default: auto)",
+        help="pictures: random crops suit few large photographs (default: auto)",
     )
-    train.add_argument("--flip", action="store_true", help="mirror half of the pictures")
-    train.add_argument("--strict", action="store_true", help="stop at an unreadable picture")
+    train.add_argument("--flip", action="store_true", help="pictures: mirror half of them")
+    train.add_argument("--strict", action="store_true", help="pictures: stop at an unreadable one")
     train.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
     train.add_argument("--download", action="store_true", help="let TFDS download the data set")
     train.add_argument("--seed", type=int, default=0, help="default: 0")
@@ -111,7 +136,7 @@ def _add_train(commands):
         dest="evaluate",
         action="store_false",
         help="don't measure the samples while training, keep the last weights, don't watch for "
-        "collapse",
+        "collapse; of clips: don't measure the predictions at the end",
     )
     train.add_argument(
         "--set",
@@ -125,15 +150,39 @@ def _add_train(commands):
 
 
 def _add_generate(commands):
-    generate = commands.add_parser("generate", help="generate pictures with a trained model")
+    generate = commands.add_parser(
+        "generate",
+        help="generate pictures, or the next frames of a clip, with a trained model",
+        description="Generate pictures; or, with a frame generator, the next frames of a clip.",
+    )
     generate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
-    generate.add_argument("--num", type=int, default=64, metavar="N", help="default: 64")
+    generate.add_argument(
+        "--num",
+        type=int,
+        metavar="N",
+        help="pictures (default: 64), or different futures of a clip (default: 1)",
+    )
     generate.add_argument("--seed", type=int, default=0, help="default: 0")
     generate.add_argument(
+        "--context",
+        metavar="SOURCE",
+        help="the clip to continue: a video, an animated GIF, a folder of numbered frames, or "
+        "'moving_digits'",
+    )
+    generate.add_argument(
+        "--num-frames", type=int, metavar="T", help="frames to generate (default: 10)"
+    )
+    generate.add_argument(
+        "--context-frames",
+        type=int,
+        metavar="K",
+        help="how many of the clip's last frames the model reads (default: as in its training)",
+    )
+    generate.add_argument(
         "--out",
-        default="samples.png",
         metavar="PATH",
-        help="a .png file for one grid, or a folder for one file a picture (default: samples.png)",
+        help="a .png file for one grid, or a folder for one file a picture (default: "
+        "samples.png); of frames a .gif, a .png film strip, or a folder (default: frames.gif)",
     )
     generate.set_defaults(command=_lazily("generate"))
 
@@ -177,11 +226,14 @@ def _add_evaluate(commands):
         "evaluate",
         help="measure a trained model's pictures",
         description="Measure quality, diversity and memorisation of a trained model's pictures, "
-        "each value beside what real pictures get.",
+        "each value beside what real pictures get; or of a frame generator the quality of its "
+        "predictions at each horizon, beside copies of the last known frame.",
     )
     evaluate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
     evaluate.add_argument(
-        "--data", metavar="SOURCE", help=f"{SOURCES} (default: what the run was trained on)"
+        "--data",
+        metavar="SOURCE",
+        help=f"{SOURCES}; or {CLIPS} (default: what the run was trained on)",
     )
     evaluate.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
     evaluate.add_argument(
@@ -190,11 +242,12 @@ def _add_evaluate(commands):
         help="part of the source that the model wasn't trained on (default: the run's validation "
         "split, or the source's test split)",
     )
-    evaluate.add_argument("--num", type=int, default=2000, metavar="N", help="default: 2000")
+    evaluate.add_argument(
+        "--num", type=int, metavar="N", help="default: 2000 pictures, or 500 clips"
+    )
     evaluate.add_argument("--seed", type=int, default=0, help="default: 0")
     evaluate.add_argument(
         "--extractor",
-        default="fashion-cnn",
         help="'fashion-cnn' (ships with kerasgen), the name of a keras.applications model, or the "
         "path of the 2015 Inception graph (default: fashion-cnn)",
     )

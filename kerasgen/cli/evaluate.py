@@ -1,19 +1,23 @@
-"""`kerasgen evaluate`: how good a trained model's pictures are, as a table, JSON and a figure."""
+"""`kerasgen evaluate`: how good a trained model's pictures or predictions are: table and figure."""
 
+import functools
 import json
 import os
 import pathlib
 import warnings
 
-from kerasgen.cli import UserError
-from kerasgen.cli.runs import find_model, load_run
+from kerasgen.cli import UserError, frames
+from kerasgen.cli.runs import find_model, load_run, read_config
 from kerasgen.files import write_beside
 
+PICTURES = 2000
+CLIPS = 500
+EXTRACTOR = "fashion-cnn"
 _HELD_OUT_SPLITS = ("test", "validation", "val")
 
 
 def run(arguments):
-    if arguments.num < 10:
+    if arguments.num is not None and arguments.num < 10:
         raise UserError(f"`--num` must be at least 10. Received: {arguments.num}")
     if not 0 <= arguments.seed < 2**32:
         raise UserError(f"`--seed` must be from 0 to 2**32 - 1. Received: {arguments.seed}")
@@ -21,6 +25,8 @@ def run(arguments):
     settings = _run_settings(arguments)
     directory = _free_directory(arguments)
     model, _ = load_run(arguments.run)
+    if hasattr(model, "predict_frames"):
+        return _measure_horizons(directory, arguments, settings, model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -34,14 +40,40 @@ def run(arguments):
     return 0
 
 
+def _measure_horizons(directory, arguments, settings, model):
+    """The same for a model that continues clips."""
+    if arguments.extractor is not None:
+        raise UserError(
+            "`--extractor` goes with pictures; predicted frames are compared with those that "
+            "came, pixel by pixel: leave it out."
+        )
+    load = functools.partial(frames.load_split, model, settings)
+    try:
+        clips, held_out_split = _held_out(load, settings, arguments.held_out)
+        if clips is None:
+            print(f"No held-out split: measuring with split {settings['split']!r}.")
+            clips = load(settings["split"])
+        else:
+            print(f"Held out: {clips.num_clips} clips, split {held_out_split!r}.")
+        facts = _facts(arguments, settings, held_out_split)
+        frames.write_horizons(
+            directory, model, clips, arguments.num or CLIPS, facts, arguments.seed
+        )
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise UserError(error) from None
+    return 0
+
+
 def _measure(arguments, settings, model):
     """The panel, the pictures it is about, the training pictures, and the held-out split."""
     import kerasgen
     from kerasgen.metrics.evaluator import FEWEST
 
-    extractor = kerasgen.metrics.get_extractor(arguments.extractor)
+    extractor = kerasgen.metrics.get_extractor(arguments.extractor or EXTRACTOR)
     train, labels, class_names = _load(model, settings, settings["split"])
-    held_out, held_out_split = _held_out(model, settings, arguments.held_out)
+    held_out, held_out_split = _held_out(
+        lambda split: _load(model, settings, split)[0], settings, arguments.held_out
+    )
     if held_out is not None and arguments.held_out is None and len(held_out) < FEWEST:
         print(f"Held out: {len(held_out)} pictures, too few to compare with.")
         held_out = held_out_split = None
@@ -51,7 +83,7 @@ def _measure(arguments, settings, model):
         print(f"Held out: {len(held_out)} pictures, split {held_out_split!r}.")
     if settings["crop"] == "random":
         print(f"The training pictures are {len(train)} random crops, new ones at each epoch.")
-    generated = model.evaluation_samples(arguments.num, seed=arguments.seed)
+    generated = model.evaluation_samples(arguments.num or PICTURES, seed=arguments.seed)
     panel = kerasgen.metrics.evaluate_panel(
         generated,
         train,
@@ -72,15 +104,11 @@ def _run_settings(arguments):
         "validation_split": None,
         "crop": "center",
         "data_dir": None,
+        **dict.fromkeys(frames.SETTINGS),
     }
-    path = pathlib.Path(arguments.run).expanduser()
-    config = (path if path.is_dir() else path.parent) / "config.json"
-    if config.is_file():
-        try:
-            facts = json.loads(config.read_text())
-            known = facts["arguments"] | {"crop": facts["data"].get("crop", "center")}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{str(config)!r} can't be read: {error!r}") from None
+    facts = read_config(arguments.run)
+    if facts is not None:
+        known = facts["arguments"] | {"crop": facts["data"].get("crop", "center")}
         settings |= {name: known.get(name, value) for name, value in settings.items()}
     if arguments.data is not None and arguments.data != settings["data"]:
         settings |= {"data": arguments.data, "split": "train", "validation_split": None}
@@ -120,20 +148,20 @@ def _load(model, settings, split):
     return images, labels, class_names
 
 
-def _held_out(model, settings, asked):
-    """Pictures that the model wasn't trained on and their split's name, or None and None."""
+def _held_out(load, settings, asked):
+    """What `load` gives of data that the model wasn't trained on, and its split, or twice None."""
     if asked is not None and asked == settings["split"]:
         raise ValueError(
             f"The model was trained on that split: give another one. Received: --held-out {asked}"
         )
     if asked is not None:
-        return _load(model, settings, asked)[0], asked
+        return load(asked), asked
     if settings["validation_split"] is not None:
-        return _load(model, settings, "validation")[0], "validation"
+        return load("validation"), "validation"
     for split in _HELD_OUT_SPLITS:
         if split != settings["split"]:
             try:
-                return _load(model, settings, split)[0], split
+                return load(split), split
             except (ValueError, OSError):  # the source has no such split
                 continue
     return None, None
@@ -156,14 +184,7 @@ def _free_directory(arguments):
 def _write(directory, arguments, settings, panel, generated, train, held_out_split):
     from kerasgen.plots import evaluation_figure
 
-    facts = {
-        "run": arguments.run,
-        "data": settings["data"],
-        "split": settings["split"],
-        "held_out": held_out_split,
-        "seed": arguments.seed,
-        **panel.to_dict(),
-    }
+    facts = {**_facts(arguments, settings, held_out_split), **panel.to_dict()}
     figure = evaluation_figure(panel, generated, train)
     try:
         with write_beside(directory / "evaluation.json") as part:
@@ -174,3 +195,13 @@ def _write(directory, arguments, settings, panel, generated, train, held_out_spl
         raise UserError(f"Can't write to {str(directory)!r}: {error}") from None
     print(f"JSON:       {directory / 'evaluation.json'}")
     print(f"Figure:     {directory / 'evaluation.png'}")
+
+
+def _facts(arguments, settings, held_out_split):
+    return {
+        "run": arguments.run,
+        "data": settings["data"],
+        "split": settings["split"],
+        "held_out": held_out_split,
+        "seed": arguments.seed,
+    }

@@ -107,6 +107,29 @@ def write_config(path, arguments, model, dataset):
         part.write_text(json.dumps(config, indent=2, default=str) + "\n")
 
 
+def read_config(run):
+    """Reads the `config.json` of a run directory, or beside a `.keras` file.
+
+    Args:
+        run: str.
+
+    Returns:
+        dict, or None where there is none.
+
+    Raises:
+        UserError: one that can't be read.
+    """
+    path = pathlib.Path(run).expanduser()
+    config = (path if path.is_dir() else path.parent) / "config.json"
+    if not config.is_file():
+        return None
+    try:
+        facts = json.loads(config.read_text())
+        return {"arguments": dict(facts["arguments"]), "data": dict(facts["data"])}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{str(config)!r} can't be read: {error!r}") from None
+
+
 def find_model(run):
     """Finds the model file of a run directory, or a `.keras` file itself.
 

@@ -1,4 +1,4 @@
-"""`kerasgen train`: pictures in, a trained model out, with everything about the run beside it."""
+"""`kerasgen train`: pictures or clips in, a trained model out, and all about the run beside it."""
 
 import ast
 import contextlib
@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 
-from kerasgen.cli import UserError
+from kerasgen.cli import UserError, frames
 from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
 from kerasgen.cli.start import start_tensorflow
 from kerasgen.models.registry import model_entries
@@ -20,6 +20,11 @@ FRAMES = 50
 EVALUATIONS = 10
 MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
 HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
+MEASURED_CLIPS = 100  # at the end; `kerasgen evaluate` takes more
+BATCH_SIZES = {"images": 32, "frames": 16}
+# What goes with one kind of data only, and the default of each.
+PICTURE_OPTIONS = {"labels": False, "crop": "auto", "flip": False, "strict": False}
+CLIP_OPTIONS = dict.fromkeys((*frames.SETTINGS, "stride"))
 # What other options already say.
 RESERVED = {"name", "dtype", "seed", "num_classes", "kwargs"}
 
@@ -31,6 +36,10 @@ def run(arguments):
         raise UserError(f"`--sample-every` must be at least 1. Received: {arguments.sample_every}")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
         raise UserError(f"`--minutes` must be positive. Received: {arguments.minutes}")
+    kind = model_entries()[arguments.model].data
+    _check_kind(arguments, kind)
+    if arguments.batch_size is None:
+        arguments.batch_size = BATCH_SIZES[kind]
     check_free(arguments.out)
     try:
         model, dataset, validation = _prepare(arguments)
@@ -43,10 +52,51 @@ def run(arguments):
     return _train(arguments, model, dataset, validation, directory, epochs, every)
 
 
+def _check_kind(arguments, kind):
+    """Refuses options that mean nothing for the data that the model is trained on."""
+    options, theirs, ours = PICTURE_OPTIONS, "pictures", "clips"
+    if kind == "images":
+        options, theirs, ours = CLIP_OPTIONS, ours, theirs
+    for name, default in options.items():
+        if getattr(arguments, name) != default:
+            raise UserError(
+                f"`--{name.replace('_', '-')}` goes with models that are trained on {theirs}, and "
+                f"{arguments.model} is trained on {ours}: leave it out."
+            )
+
+
 def _prepare(arguments):
     """Everything that can fail on bad input: the data, the model and its settings."""
     model_class = _model_class(arguments.model)
     settings = _parse_settings(arguments.settings, model_class)
+
+    def check_shape(shape):
+        names = inspect.signature(model_class.check_shape).parameters
+        asked = {name: value for name, value in settings["model"].items() if name in names}
+        return model_class.check_shape(shape, **asked)
+
+    of_clips = model_entries()[arguments.model].data == "frames"
+    load = frames.load if of_clips else _load_pictures
+    dataset, validation = load(arguments, check_shape)
+    shape = dataset.image_shape
+    classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
+    if classes and "num_classes" not in inspect.signature(model_class.__init__).parameters:
+        raise ValueError(f"{model_class.__name__} learns no classes: leave out `--labels`.")
+    model = model_class(
+        shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
+    )
+    model.compile(**settings["compile"])
+    if dataset.pictures_per_epoch < model.fewest_pictures:
+        raise ValueError(
+            f"This {model_class.__name__} needs at least {model.fewest_pictures} pictures to "
+            "generate later: give more, or smaller settings (`--set`). "
+            f"Received: {dataset.pictures_per_epoch} an epoch"
+        )
+    return model, dataset, validation
+
+
+def _load_pictures(arguments, check_shape):
+    """Pictures to train on, and held-out ones or None."""
     import kerasgen
 
     where = {
@@ -61,7 +111,7 @@ def _prepare(arguments):
         channels=arguments.channels,
         **where,
     )
-    shape = model_class.check_shape((*found.image_size, found.channels))
+    shape = check_shape((*found.image_size, found.channels))
     crop = found.crop if arguments.crop == "auto" else arguments.crop
     print(f"Data: {found.kind}, {found.num_images} {found.reason}.")
     print(f"Training on {shape[0]}x{shape[1]} pixels, {shape[2]} channel(s), {crop} crop.")
@@ -86,21 +136,7 @@ def _prepare(arguments):
     for warning in caught:
         print(f"Warning: {warning.message}", file=sys.stderr)
     print(f"Read {dataset.num_images} pictures in {time.monotonic() - start:.1f} s.")
-
-    classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
-    if classes and "num_classes" not in inspect.signature(model_class.__init__).parameters:
-        raise ValueError(f"{model_class.__name__} learns no classes: leave out `--labels`.")
-    model = model_class(
-        shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
-    )
-    model.compile(**settings["compile"])
-    if dataset.pictures_per_epoch < model.fewest_pictures:
-        raise ValueError(
-            f"This {model_class.__name__} needs at least {model.fewest_pictures} pictures to "
-            "generate later: give more, or smaller settings (`--set`). "
-            f"Received: {dataset.pictures_per_epoch} an epoch"
-        )
-    return model, dataset, validation
+    return dataset, validation
 
 
 def _model_class(name):
@@ -181,8 +217,9 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     facts = {name: value for name, value in vars(arguments).items() if name != "command"}
     samples = directory / "samples"
     batch = first_batch(dataset if validation is None else validation)
+    of_clips = model_entries()[arguments.model].data == "frames"
     callbacks = [
-        *_watchers(arguments, dataset, validation, directory, epochs),
+        *([] if of_clips else _watchers(arguments, dataset, validation, directory, epochs)),
         keras.callbacks.CSVLogger(directory / "history.csv"),
         kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
@@ -221,7 +258,23 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
         ("SavedModel", [saved_model]),
     ):
         print(f"{label + ':':12}{', '.join(map(str, paths))}")
+    if of_clips and arguments.evaluate:
+        _measure_horizons(arguments, model, dataset, validation, directory)
     return 130 if interruption["count"] else 0
+
+
+def _measure_horizons(arguments, model, dataset, validation, directory):
+    """What a model of clips is worth at the end, on held-out ones if there are some."""
+    facts = {"data": arguments.data, "split": arguments.split, "held_out": None}
+    if validation is None:
+        print("No held-out clips (--validation-split): measuring with training clips.")
+    else:
+        facts["held_out"] = "validation"
+    clips = dataset if validation is None else validation
+    try:
+        frames.write_horizons(directory, model, clips, MEASURED_CLIPS, facts)
+    except OSError as error:
+        raise UserError(f"Can't write to {str(directory)!r}: {error}") from None
 
 
 def _watchers(arguments, dataset, validation, directory, epochs):

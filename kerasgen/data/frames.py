@@ -1,5 +1,6 @@
 """`load_frames`: clips from anywhere to batches of frame sequences that a model trains on."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -21,6 +22,7 @@ from kerasgen.pixels import to_float
 
 TRAINING_CLIPS = 2000  # an epoch of moving digits; what overlapping windows are to make at least
 FIXED_CLIPS = 500  # of moving digits held out
+DIGITS_SIZE = (64, 64)
 
 
 def load_frames(
@@ -145,7 +147,13 @@ def load_frames(
                 f"window by window. Received: stride={stride}"
             )
         digits = MovingDigits(
-            split, seed, num_frames, image_size or (64, 64), channels or 1, digit_size, frame_step
+            split,
+            seed,
+            num_frames,
+            image_size or DIGITS_SIZE,
+            channels or 1,
+            digit_size,
+            frame_step,
         )
         return _moving_digits(digits, clips_per_epoch, batching)
     if digit_size is not None:
@@ -154,9 +162,9 @@ def load_frames(
         )
     opened = open_clips(source, split, validation_split, value_range, data_dir, download)
     _check_long_enough(np.bincount(opened.labels), num_frames, frame_step)
-    _check_large_enough(opened)
+    check_large_enough(opened)
     if image_size is None or channels is None:
-        summary = summarise(opened, image_size, channels)
+        summary = summarise(opened, image_size, channels, may_crop=False)
         image_size, channels = summary.image_size, summary.channels
     opened.target = (image_size, channels)
     store = build_store(opened, image_size, channels, strict="always")
@@ -169,6 +177,68 @@ def load_frames(
     starts = np.concatenate([places[::stride] for places in starts])
     frame_shape = (int(num_frames), *image_size, channels)
     return _windows(store, starts, frame_step, clips_per_epoch, frame_shape, batching)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameSummary:
+    """What `inspect_frames` found.
+
+    Attributes:
+        kind: str. What the source is.
+        num_clips: int. How many clips it holds, before windows are cut from them.
+        image_size: tuple of 2 ints. Height and width to load at, in pixels.
+        channels: int. Channels to load.
+        reason: str. What its frames are, and why this size.
+    """
+
+    kind: str
+    num_clips: int
+    image_size: tuple
+    channels: int
+    reason: str
+
+
+def inspect_frames(
+    source,
+    split="train",
+    image_size=None,
+    channels=None,
+    *,
+    validation_split=None,
+    value_range=None,
+    data_dir=None,
+    download=False,
+):
+    """Looks at a source of clips without reading all of it, and says how it would be loaded.
+
+    Args:
+        source, split, image_size, channels, validation_split, value_range, data_dir, download:
+            as in `load_frames`.
+
+    Returns:
+        A `FrameSummary`.
+
+    Raises:
+        As `load_frames` for a source that can't be opened, or a size or channels that can't be.
+    """
+    image_size, channels = check_shape(image_size, channels)
+    check_validation_split(validation_split)
+    if isinstance(source, str) and source == "moving_digits":
+        size = image_size or DIGITS_SIZE
+        digits = MovingDigits(split, image_size=size, channels=channels or 1)
+        count = TRAINING_CLIPS if split == "train" else FIXED_CLIPS
+        reason = f"two digits of {digits.digit_size}x{digits.digit_size} pixels each"
+        return FrameSummary(source, count, size, channels or 1, reason)
+    opened = open_clips(source, split, validation_split, value_range, data_dir, download)
+    check_large_enough(opened)
+    found = summarise(opened, image_size, channels, may_crop=False)
+    return FrameSummary(
+        found.kind,
+        len(set(opened.labels)),
+        found.image_size,
+        found.channels,
+        f"{found.num_images} {found.reason}",
+    )
 
 
 def _check_window(num_frames, stride, frame_step, clips_per_epoch):
@@ -195,7 +265,8 @@ def _check_long_enough(lengths, num_frames, frame_step, where="The longest clip"
         )
 
 
-def _check_large_enough(opened):
+def check_large_enough(opened):
+    """Checks the frames of an opened source."""
     for height, width, _ in sampled_shapes(opened):
         if min(height, width) < FEWEST_PIXELS:
             raise ValueError(

@@ -253,8 +253,8 @@ def inspect_images(
     return summarise(opened, image_size, channels)
 
 
-def summarise(source, image_size=None, channels=None):
-    """What `inspect_images` says, of a `kerasgen.data.source.Source`."""
+def summarise(source, image_size=None, channels=None, may_crop=True):
+    """What `inspect_images` says, of a `kerasgen.data.source.Source`; with or without crops."""
     shapes = np.array(sampled_shapes(source), np.int64).reshape(-1, 3)
     if not len(shapes):  # nothing readable; decoding names each picture and its fault
         shapes = np.array([[64, 64, 3]])
@@ -279,7 +279,7 @@ def summarise(source, image_size=None, channels=None):
         image_size = (side, side)
         reason += f"; {side} pixels suit a shorter side of {short}"
     crop = "center"
-    if len(source) < FEW_PICTURES and short >= RANDOM_CROP_COVER * max(image_size):
+    if may_crop and len(source) < FEW_PICTURES and short >= RANDOM_CROP_COVER * max(image_size):
         crop = "random"
         reason += f"; random crops, since {len(source)} are few and large"
     return ImageSummary(

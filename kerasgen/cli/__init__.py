@@ -67,7 +67,7 @@ def _add_train(commands):
     )
     train.add_argument("model", choices=models, metavar="MODEL", help=" or ".join(models))
     train.add_argument(
-        "--data", required=True, metavar="SOURCE", help=f"{SOURCES}; for convlstm {CLIPS}"
+        "--data", required=True, metavar="SOURCE", help=f"{SOURCES}; of clips {CLIPS}"
     )
     train.add_argument(
         "--out", metavar="DIR", help="run directory, new or empty (default: runs/NNNN-MODEL-SOURCE)"
@@ -233,7 +233,7 @@ def _add_evaluate(commands):
     evaluate.add_argument(
         "--data",
         metavar="SOURCE",
-        help=f"{SOURCES}; or {CLIPS} (default: what the run was trained on)",
+        help=f"{SOURCES}; of clips {CLIPS} (default: what the run was trained on)",
     )
     evaluate.add_argument("--data-dir", metavar="DIR", help="where TFDS data sets are")
     evaluate.add_argument(

@@ -21,7 +21,7 @@ EVALUATIONS = 10
 MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
 HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
 MEASURED_CLIPS = 100  # at the end; `kerasgen evaluate` takes more
-BATCH_SIZES = {"images": 32, "frames": 16}
+PICTURES_A_BATCH, CLIPS_A_BATCH = 32, 16
 # What goes with one kind of data only, and the default of each.
 PICTURE_OPTIONS = {"labels": False, "crop": "auto", "flip": False, "strict": False}
 CLIP_OPTIONS = dict.fromkeys((*frames.SETTINGS, "stride"))
@@ -36,10 +36,10 @@ def run(arguments):
         raise UserError(f"`--sample-every` must be at least 1. Received: {arguments.sample_every}")
     if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
         raise UserError(f"`--minutes` must be positive. Received: {arguments.minutes}")
-    kind = model_entries()[arguments.model].data
-    _check_kind(arguments, kind)
+    of_clips = _of_clips(arguments)
+    _check_kind(arguments, of_clips)
     if arguments.batch_size is None:
-        arguments.batch_size = BATCH_SIZES[kind]
+        arguments.batch_size = CLIPS_A_BATCH if of_clips else PICTURES_A_BATCH
     check_free(arguments.out)
     try:
         model, dataset, validation = _prepare(arguments)
@@ -52,11 +52,15 @@ def run(arguments):
     return _train(arguments, model, dataset, validation, directory, epochs, every)
 
 
-def _check_kind(arguments, kind):
+def _of_clips(arguments):
+    return model_entries()[arguments.model].data == "frames"
+
+
+def _check_kind(arguments, of_clips):
     """Refuses options that mean nothing for the data that the model is trained on."""
-    options, theirs, ours = PICTURE_OPTIONS, "pictures", "clips"
-    if kind == "images":
-        options, theirs, ours = CLIP_OPTIONS, ours, theirs
+    options, theirs, ours = CLIP_OPTIONS, "clips", "pictures"
+    if of_clips:
+        options, theirs, ours = PICTURE_OPTIONS, ours, theirs
     for name, default in options.items():
         if getattr(arguments, name) != default:
             raise UserError(
@@ -75,8 +79,7 @@ def _prepare(arguments):
         asked = {name: value for name, value in settings["model"].items() if name in names}
         return model_class.check_shape(shape, **asked)
 
-    of_clips = model_entries()[arguments.model].data == "frames"
-    load = frames.load if of_clips else _load_pictures
+    load = frames.load if _of_clips(arguments) else _load_pictures
     dataset, validation = load(arguments, check_shape)
     shape = dataset.image_shape
     classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
@@ -217,7 +220,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     facts = {name: value for name, value in vars(arguments).items() if name != "command"}
     samples = directory / "samples"
     batch = first_batch(dataset if validation is None else validation)
-    of_clips = model_entries()[arguments.model].data == "frames"
+    of_clips = _of_clips(arguments)
     callbacks = [
         *([] if of_clips else _watchers(arguments, dataset, validation, directory, epochs)),
         keras.callbacks.CSVLogger(directory / "history.csv"),

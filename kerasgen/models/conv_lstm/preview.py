@@ -17,8 +17,8 @@ def grids(model, batch=None):
     - "futures", of a model with latents: the first clip, above three ways in which the model
       thinks that it may go on.
 
-    The first generated frame of a strip has a border of one pixel, bright on dark pictures and
-    dark on bright ones.
+    The first generated frame of a strip has a border of one pixel, one pixel from its edge, bright
+    on dark pictures and dark on bright ones.
 
     Args:
         model: `ConvLSTMGenerator`.
@@ -82,7 +82,9 @@ def _strips(context, generated):
 
 
 def _mark(frame):
-    """Draws a border that stands out from what it covers."""
+    """Draws a border that stands out from what it covers, and from the white gaps of a grid."""
+    if min(frame.shape[:2]) > 4:
+        frame = frame[1:-1, 1:-1]
     colours = frame.shape[-1] - (frame.shape[-1] in (2, 4))
     edges = (frame[0], frame[-1], frame[:, 0], frame[:, -1])
     bright = np.mean([edge[..., :colours].mean() for edge in edges]) > 127

@@ -53,7 +53,7 @@ def load_clip(source, image_size=None, channels=None, *, frame_step=1, value_ran
         )
     check_large_enough(opened)
     if image_size is None or channels is None:
-        summary = summarise(opened, image_size, channels, may_crop=False)
+        summary = summarise(opened, image_size, channels)
         image_size, channels = summary.image_size, summary.channels
     opened.target = (image_size, channels)
     pixels = np.asarray(build_store(opened, image_size, channels, strict="always").pixels)

@@ -164,7 +164,7 @@ def load_frames(
     _check_long_enough(np.bincount(opened.labels), num_frames, frame_step)
     check_large_enough(opened)
     if image_size is None or channels is None:
-        summary = summarise(opened, image_size, channels, may_crop=False)
+        summary = summarise(opened, image_size, channels)
         image_size, channels = summary.image_size, summary.channels
     opened.target = (image_size, channels)
     store = build_store(opened, image_size, channels, strict="always")

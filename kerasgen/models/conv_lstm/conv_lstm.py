@@ -40,7 +40,7 @@ class ConvLSTMGenerator(FrameGenerator):
             16 times fewer positions. 1 folds nothing. Defaults to 4.
         filters: tuple of ints. Channels of the ConvLSTM cells, one after another. Defaults to
             (64, 64).
-        kernel_size: int. Side of the cells' kernels, in positions. Defaults to 5.
+        kernel_size: int. Side of the cells' kernels, in positions. Defaults to 3.
         residual: how a prediction comes of the last frame: "add", a change is added and the sum
             clipped; "blend", each value is a mixture of the last one and a new one; None, the
             frame is drawn anew. All stay within [-1, 1]. Defaults to "add".
@@ -99,7 +99,7 @@ class ConvLSTMGenerator(FrameGenerator):
         frame_shape,
         patch_size=4,
         filters=(64, 64),
-        kernel_size=5,
+        kernel_size=3,
         residual="add",
         latent_dim=0,
         beta=1e-4,

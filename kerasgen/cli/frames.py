@@ -60,6 +60,31 @@ def load(arguments, check_shape):
     return dataset, validation
 
 
+def watchers(validation):
+    """The callbacks that keep the best weights and end a training that can't go on.
+
+    Args:
+        validation: `tf.data.Dataset` of held-out clips, or None: the last weights are kept.
+
+    Returns:
+        List of `keras.callbacks.Callback`.
+    """
+    import keras
+
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    if validation is not None:
+        print(
+            "The weights that continue held-out clips best (val_psnr) are kept "
+            "(--no-evaluate keeps the last)."
+        )
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                "val_psnr", mode="max", patience=10**9, restore_best_weights=True, verbose=1
+            )
+        )
+    return callbacks
+
+
 def load_split(model, settings, split):
     """Clips of a split as the model saw them.
 

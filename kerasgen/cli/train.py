@@ -221,8 +221,12 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     samples = directory / "samples"
     batch = first_batch(dataset if validation is None else validation)
     of_clips = _of_clips(arguments)
+    if of_clips:
+        watchers = frames.watchers(validation) if arguments.evaluate else []
+    else:
+        watchers = _watchers(arguments, dataset, validation, directory, epochs)
     callbacks = [
-        *([] if of_clips else _watchers(arguments, dataset, validation, directory, epochs)),
+        *watchers,
         keras.callbacks.CSVLogger(directory / "history.csv"),
         kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
@@ -242,6 +246,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
                 shuffle=False,
             )
             seconds = time.monotonic() - start
+            _check_finite(model, directory)
             model.prepare_to_generate(dataset)
             for name, grid in model.preview(batch).items():
                 kerasgen.plots.write_grid(samples / f"{name}-latest.png", grid)
@@ -264,6 +269,17 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     if of_clips and arguments.evaluate:
         _measure_horizons(arguments, model, dataset, validation, directory)
     return 130 if interruption["count"] else 0
+
+
+def _check_finite(model, directory):
+    import numpy as np
+
+    if not all(np.isfinite(variable.numpy()).all() for variable in model.weights):
+        raise UserError(
+            "The training diverged: weights aren't finite any more, and there are no earlier ones "
+            "to go back to. A lower rate helps, such as `--set learning_rate=1e-4`. No model was "
+            f"saved; what was written on the way remains in {str(directory)!r}."
+        )
 
 
 def _measure_horizons(arguments, model, dataset, validation, directory):

@@ -120,6 +120,28 @@ def test_the_command_is_load_compile_and_fit(trained, source):
         np.testing.assert_array_equal(a, b)
 
 
+def test_the_weights_that_continue_held_out_clips_best_are_kept(run, source, tmp_path):
+    arguments = ["train", "convlstm", "--data", source, "--validation-split", 0.5, *TINY]
+    arguments += ["--set", "ema_decay=0.0", "--set", "learning_rate=0.3", "--batch-size", 8]
+    code, out, err = run(*arguments, "--frame-step", 2, "--epochs", 6, "--out", "run")
+    assert code == 0, err
+    with open(tmp_path / "run" / "history.csv") as file:
+        found = [float(row["val_psnr"]) for row in csv.DictReader(file)]
+    assert max(found) > found[-1], "the rate is too low for this test"
+    assert "val_psnr" in out
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    kept = model.evaluate(held_out(source), verbose=0, return_dict=True)["psnr"]
+    np.testing.assert_allclose(kept, max(found), rtol=1e-5)
+
+
+def test_a_training_that_diverges_says_so_and_saves_no_model(run, source, tmp_path):
+    arguments = ["train", "convlstm", "--data", source, *TINY, "--frame-step", 2]
+    arguments += ["--set", "learning_rate=1e38", "--batch-size", 8, "--epochs", 2]
+    code, out, err = run(*arguments, "--out", "run")
+    assert code == 2 and "diverged" in err and "learning_rate" in err
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
 def test_the_horizons_are_those_of_the_held_out_clips(trained, source):
     model = keras.saving.load_model(trained / "model.keras")
     quality, _ = kerasgen.metrics.evaluate_frames(model, held_out(source))

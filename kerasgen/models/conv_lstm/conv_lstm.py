@@ -9,6 +9,7 @@ from kerasgen.models.conv_lstm import checks
 from kerasgen.models.conv_lstm.frame_generator import FrameGenerator
 from kerasgen.models.conv_lstm.networks import RESIDUALS, FramePredictor
 from kerasgen.models.conv_lstm.objective import get_frame_loss
+from kerasgen.models.conv_lstm.rollout import roll
 from kerasgen.models.conv_lstm.sampling import check_schedule, own_frames
 
 # Numbers of the random streams within a step.
@@ -70,9 +71,10 @@ class ConvLSTMGenerator(FrameGenerator):
 
     Logs of `fit` and `evaluate`: `loss`, the mean over the predictions of all frames but the
     first; with latents `reconstruction` and `kl`, before its weight; `psnr` in decibels. `fit`
-    measures them on what the model reads in training (with latents: knowing the posterior),
-    `evaluate` one frame ahead of the true ones, `psnr` without the posterior. `evaluate` adds
-    `ssim` for frames of 11 pixels a side or more.
+    measures all on what the model reads in training (with latents: knowing the posterior).
+    `evaluate` measures the loss one frame ahead of the true ones, and `psnr` on what the model is
+    for: the frames that it generates after `context_frames` true ones. It adds their `ssim` for
+    frames of 11 pixels a side or more.
 
     Raises:
         ValueError: a frame shape that patches don't fill, or an argument outside what is
@@ -252,15 +254,16 @@ class ConvLSTMGenerator(FrameGenerator):
 
     def test_step(self, data):
         frames = self.check_batch(keras.utils.unpack_x_y_sample_weight(data)[0])
-        terms, targets, predictions = self._terms(
-            self.ema_network, frames, None, self.test_seed(LATENTS)
-        )
+        terms, *_ = self._terms(self.ema_network, frames, None, self.test_seed(LATENTS))
         logs = self.track(**terms)
-        if self.latent_dim:  # what can be predicted without knowing what comes
-            predictions = self._single_frames(self(frames[:, :-1]))
+        known = self.context_length(frames.shape[1])
+        horizon = frames.shape[1] - known
+        generated = roll(self.ema_network, frames[:, :known], horizon)[:, -horizon:]
         for metric in (self.psnr, self.ssim):
             if metric is not None:
-                metric.update_state(targets, predictions)
+                metric.update_state(
+                    self._single_frames(frames[:, known:]), self._single_frames(generated)
+                )
                 logs[metric.name] = metric.result()
         return logs
 

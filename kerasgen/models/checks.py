@@ -26,6 +26,45 @@ def number(name, value, below=math.inf):
         )
 
 
+def picture_shape(name, shape, model, multiple, smallest, why=""):
+    """Checks the shape of a picture.
+
+    Args:
+        name: str. The argument's name, for the message.
+        shape: tuple of 3 ints. Height, width (pixels) and channels.
+        model: str. What takes it, for the message.
+        multiple: int. What has to divide both sides.
+        smallest: int. Pixels that a side has at least, a multiple of `multiple`.
+        why: str. Goes before the sizes in the message. Defaults to "".
+
+    Returns:
+        The shape as a tuple of ints.
+
+    Raises:
+        ValueError: another shape; the message names sizes that would do.
+    """
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if len(shape) != 3 or not all(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool) for side in shape
+    ):
+        raise ValueError(
+            f"`{name}` must be three whole numbers: height, width, channels. "
+            f"Received: {name}={shape}"
+        )
+    height, width, channels = (int(side) for side in shape)
+    if channels not in (1, 2, 3, 4):
+        raise ValueError(f"{model} takes 1 to 4 channels. Received: {name}={shape}")
+    for side in (height, width):
+        if side < smallest or side % multiple:
+            below = max(smallest, side // multiple * multiple)
+            raise ValueError(
+                f"{model} {why}takes heights and widths that are multiples of {multiple} and at "
+                f"least {smallest} pixels; near {side} that is {below} or {below + multiple}. "
+                f"Received: {name}={shape}"
+            )
+    return height, width, channels
+
+
 def images(values, shape):
     """Checks pictures, and returns them as a uint8 or float32 array `(N, H, W, C)`."""
     values = np.asarray(values)

@@ -1,42 +1,14 @@
 """The stride-2 stages between a picture and the smallest feature map."""
 
-import numpy as np
+from kerasgen.models.checks import picture_shape
 
 SMALLEST_SIDE = 8
 MIN_STRIDE = 4
 
 
 def check_image_shape(shape, model):
-    """Checks the shape of a picture.
-
-    Args:
-        shape: tuple of 3 ints. Height, width (pixels) and channels.
-        model: str. What takes it, for the message.
-
-    Returns:
-        The shape as a tuple of ints.
-
-    Raises:
-        ValueError: a shape that the strides don't divide; the message names ones that they do.
-    """
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) != 3 or not all(isinstance(side, (int, np.integer)) for side in shape):
-        raise ValueError(
-            "`image_shape` must be three whole numbers: height, width, channels. "
-            f"Received: image_shape={shape}"
-        )
-    height, width, channels = (int(side) for side in shape)
-    if channels not in (1, 2, 3, 4):
-        raise ValueError(f"{model} takes 1 to 4 channels. Received: image_shape={shape}")
-    for side in (height, width):
-        if side < SMALLEST_SIDE or side % MIN_STRIDE:
-            below = max(SMALLEST_SIDE, side // MIN_STRIDE * MIN_STRIDE)
-            raise ValueError(
-                f"{model} takes heights and widths that are multiples of {MIN_STRIDE} and at "
-                f"least {SMALLEST_SIDE} pixels; near {side} that is {below} or "
-                f"{below + MIN_STRIDE}. Received: image_shape={shape}"
-            )
-    return height, width, channels
+    """Checks the shape of a picture for `model`, and returns it as a tuple of ints."""
+    return picture_shape("image_shape", shape, model, MIN_STRIDE, SMALLEST_SIDE)
 
 
 def num_stages(image_shape):

@@ -2,47 +2,16 @@
 
 import numpy as np
 
-from kerasgen.models.checks import images, number, whole
+from kerasgen.models.checks import images, number, picture_shape, whole
 
 __all__ = ["clips", "filters", "frame_shape", "number", "one_of", "whole"]
 
 
 def frame_shape(shape, patch_size, model):
-    """Checks the shape of a frame.
-
-    Args:
-        shape: tuple of 3 ints. Height, width (pixels) and channels.
-        patch_size: int. What has to divide both sides.
-        model: str. What takes it, for the message.
-
-    Returns:
-        The shape as a tuple of ints.
-
-    Raises:
-        ValueError: a shape that patches don't fill; the message names ones that they do.
-    """
+    """Checks the shape of a frame for `model`, and returns it as a tuple of ints."""
     whole("patch_size", patch_size, 1)
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    if len(shape) != 3 or not all(
-        isinstance(side, (int, np.integer)) and not isinstance(side, bool) for side in shape
-    ):
-        raise ValueError(
-            "`frame_shape` must be three whole numbers: height, width, channels. "
-            f"Received: frame_shape={shape}"
-        )
-    height, width, channels = (int(side) for side in shape)
-    if channels not in (1, 2, 3, 4):
-        raise ValueError(f"{model} takes 1 to 4 channels. Received: frame_shape={shape}")
-    for side in (height, width):
-        if side < patch_size or side % patch_size:
-            below = max(patch_size, side // patch_size * patch_size)
-            raise ValueError(
-                f"{model} folds patches of {patch_size} x {patch_size} pixels, so heights and "
-                f"widths must be multiples of {patch_size}; near {side} that is {below} or "
-                f"{below + patch_size}. Or choose another `patch_size`. "
-                f"Received: frame_shape={shape}"
-            )
-    return height, width, channels
+    why = f"folds patches of {patch_size} x {patch_size} pixels (`patch_size`), so it "
+    return picture_shape("frame_shape", shape, model, patch_size, patch_size, why)
 
 
 def filters(value):

@@ -43,12 +43,12 @@ def parse_arguments():
     parser.add_argument("--minutes", type=float, default=20, help="of each training")
     parser.add_argument("--steps", type=int, help="of each training, not minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--num-frames", type=int, default=20, help="of training clips")
     parser.add_argument("--context", type=int, default=10, help="known frames")
     parser.add_argument("--horizon", type=int, default=10)
     parser.add_argument("--test-clips", type=int, default=500)
-    parser.add_argument("--precision", default="float32", help="of kerasgen's model")
+    parser.add_argument("--precision", default="mixed_bfloat16", help="of kerasgen's model")
     parser.add_argument("--set", type=json.loads, default={}, help="JSON: the model's arguments")
     parser.add_argument(
         "--compile", type=json.loads, default={}, help="JSON: arguments of its `compile`"

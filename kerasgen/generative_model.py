@@ -296,6 +296,21 @@ def draw_latents(seeds, latent_dim):
     )
 
 
+def falling_rate(learning_rate, halved):
+    """A learning rate that falls as the training goes on, however long it will be.
+
+    Args:
+        learning_rate: float, or a schedule of Keras', which is returned as it is.
+        halved: int. Step by which a float has fallen to its half.
+
+    Returns:
+        Schedule of Keras': `learning_rate / (1 + step / halved)`.
+    """
+    if isinstance(learning_rate, (int, float)):
+        return keras.optimizers.schedules.InverseTimeDecay(learning_rate, halved, 1.0)
+    return learning_rate
+
+
 def row_seeds(num_images, seed=None):
     """Seeds of the rows of one `generate` call, int64 array `(num_images, 2)`.
 

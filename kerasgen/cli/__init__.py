@@ -83,7 +83,7 @@ def _add_train(commands):
     )
     train.add_argument("--channels", type=int, metavar="C", help="1 grey, 3 colour, 4 with alpha")
     train.add_argument(
-        "--batch-size", type=int, metavar="B", help="default: 32 pictures, or 16 clips"
+        "--batch-size", type=int, metavar="B", help="default: 32 pictures, or 4 clips"
     )
     train.add_argument(
         "--num-frames", type=int, metavar="T", help="clips: frames of a sequence (default: 20)"

@@ -21,7 +21,7 @@ EVALUATIONS = 10
 MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
 HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
 MEASURED_CLIPS = 100  # at the end; `kerasgen evaluate` takes more
-PICTURES_A_BATCH, CLIPS_A_BATCH = 32, 16
+PICTURES_A_BATCH, CLIPS_A_BATCH = 32, 4
 # What goes with one kind of data only, and the default of each.
 PICTURE_OPTIONS = {"labels": False, "crop": "auto", "flip": False, "strict": False}
 CLIP_OPTIONS = dict.fromkeys((*frames.SETTINGS, "stride"))

@@ -649,9 +649,7 @@ def test_bad_arguments_are_named(changes):
 
 
 def test_the_message_names_sizes_that_would_do():
-    with pytest.raises(
-        ValueError, match="multiples of 4 and at .* near 30 that is 28 or 32"
-    ):
+    with pytest.raises(ValueError, match="multiples of 4 and at .* near 30 that is 28 or 32"):
         kerasgen.ConvLSTMGenerator((30, 32, 3))
     assert kerasgen.ConvLSTMGenerator((30, 32, 3), patch_size=2, filters=4).filters == (4,)
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasgen import losses
+from kerasgen.generative_model import falling_rate
 from kerasgen.losses.reconstruction import WINDOW, ReconstructionLoss, image_losses
 from kerasgen.metrics import PSNR, SSIM
 from kerasgen.models.conv_autoencoder import checks
@@ -240,11 +241,7 @@ class ConvAutoencoder(Autoencoder):
                 f'"bce" (Bernoulli). Received: loss={loss!r}'
             )
         if optimizer is None:
-            if isinstance(learning_rate, (int, float)):
-                learning_rate = keras.optimizers.schedules.InverseTimeDecay(
-                    learning_rate, RATE_HALVED, 1.0
-                )
-            optimizer = keras.optimizers.Adam(learning_rate)
+            optimizer = keras.optimizers.Adam(falling_rate(learning_rate, RATE_HALVED))
         optimizer = self.build_optimizer(optimizer, self._trained_variables())
         super().compile(optimizer=optimizer, **kwargs)
         self.reconstruction_loss = loss

@@ -1,5 +1,7 @@
 """The convolutional LSTM cell, and its weights as `keras.layers.ConvLSTM2D` keeps them."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -23,6 +25,9 @@ class ConvLSTMCell(keras.layers.Layer):
     state has the compute dtype; the memory, to which every step adds, stays float32 and so do
     the gates. The forget gate's bias starts at 1.
 
+    The kernel is kept as the matrix that a position's surroundings are multiplied with: that is
+    what the optimizer Muon takes for one.
+
     Args:
         channels: int. Channels of the inputs.
         filters: int. Channels of the state.
@@ -43,7 +48,7 @@ class ConvLSTMCell(keras.layers.Layer):
         self.seed = seed
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(*self.kernel_size, channels + filters, 4 * filters),
+            shape=(math.prod(self.kernel_size) * (channels + filters), 4 * filters),
             initializer=self._initial_kernel,
             autocast=False,
         )
@@ -57,16 +62,19 @@ class ConvLSTMCell(keras.layers.Layer):
         outputs = 4 * self.filters
         inputs = keras.initializers.GlorotUniform(seed=2 * self.seed)
         state = keras.initializers.Orthogonal(seed=2 * self.seed + 1)
-        return tf.concat(
-            [
-                inputs((*self.kernel_size, self.channels, outputs), dtype=dtype),
-                state((*self.kernel_size, self.filters, outputs), dtype=dtype),
-            ],
-            axis=2,
-        )
+        kernels = [
+            inputs((*self.kernel_size, self.channels, outputs), dtype=dtype),
+            state((*self.kernel_size, self.filters, outputs), dtype=dtype),
+        ]
+        return tf.reshape(tf.concat(kernels, axis=2), shape)
 
     def _initial_bias(self, shape, dtype=None):
         return tf.constant(np.repeat([0.0, 1.0, 0.0, 0.0], self.filters), dtype)
+
+    @property
+    def kernel_shape(self):
+        """Tuple of ints: height, width, input and output channels of the convolution."""
+        return (*self.kernel_size, self.channels + self.filters, 4 * self.filters)
 
     def initial_state(self, batch, height, width):
         """The state before the first input: zeros.
@@ -94,7 +102,7 @@ class ConvLSTMCell(keras.layers.Layer):
         """
         hidden, memory = state
         both = tf.concat([tf.cast(inputs, hidden.dtype), hidden], axis=-1)
-        kernel = tf.cast(self.kernel.value, hidden.dtype)
+        kernel = tf.reshape(tf.cast(self.kernel.value, hidden.dtype), self.kernel_shape)
         gates = tf.cast(tf.nn.conv2d(both, kernel, 1, "SAME"), tf.float32) + self.bias.value
         write, keep, content, show = tf.split(gates, 4, axis=-1)
         memory = tf.sigmoid(keep) * memory + tf.sigmoid(write) * tf.tanh(content)
@@ -126,7 +134,7 @@ def to_keras(cell, height, width, **kwargs):
     settings = {"padding": "same", "return_sequences": True, "dtype": cell.dtype_policy, **kwargs}
     layer = keras.layers.ConvLSTM2D(cell.filters, cell.kernel_size, **settings)
     layer.build((None, None, height, width, cell.channels))
-    kernel = cell.kernel.numpy()
+    kernel = cell.kernel.numpy().reshape(cell.kernel_shape)
     layer.set_weights(
         [kernel[:, :, : cell.channels], kernel[:, :, cell.channels :], cell.bias.numpy()]
     )
@@ -162,6 +170,7 @@ def from_keras(layer, **kwargs):
     kernel, recurrent_kernel, *bias = layer.get_weights()
     kwargs = {"dtype": layer.dtype_policy, **kwargs}
     cell = ConvLSTMCell(kernel.shape[2], layer.filters, layer.kernel_size, **kwargs)
-    cell.kernel.assign(np.concatenate([kernel, recurrent_kernel], axis=2))
+    both = np.concatenate([kernel, recurrent_kernel], axis=2)
+    cell.kernel.assign(both.reshape(cell.kernel.shape))
     cell.bias.assign(bias[0] if bias else np.zeros(cell.bias.shape, np.float32))
     return cell

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from kerasgen.generative_model import falling_rate
 from kerasgen.losses.reconstruction import WINDOW, ReconstructionLoss, image_losses
 from kerasgen.metrics import PSNR, SSIM
 from kerasgen.models.conv_lstm import checks
@@ -12,6 +13,7 @@ from kerasgen.models.conv_lstm.objective import get_frame_loss
 from kerasgen.models.conv_lstm.rollout import roll
 from kerasgen.models.conv_lstm.sampling import check_schedule, own_frames
 
+RATE_HALVED = 3000  # step by which the default learning rate has fallen to its half
 # Numbers of the random streams within a step.
 SAMPLING, REVERSAL, LATENTS = range(3)
 
@@ -93,8 +95,11 @@ class ConvLSTMGenerator(FrameGenerator):
         Shi et al.: Convolutional LSTM Network, 2015. Bengio, Vinyals, Jaitly, Shazeer: Scheduled
         Sampling for Sequence Prediction with Recurrent Neural Networks, 2015. Wang, Wu, Zhang,
         Gao, Wang, Yu, Long: PredRNN, 2021 (reverse scheduled sampling; folded patches). Denton,
-        Fergus: Stochastic Video Generation with a Learned Prior, 2018 (the latents).
+        Fergus: Stochastic Video Generation with a Learned Prior, 2018 (the latents). Jordan et
+        al.: Muon, 2024; Liu et al.: Muon is Scalable for LLM Training, 2025 (the optimizer).
     """
+
+    default_steps = 6000
 
     def __init__(
         self,
@@ -174,16 +179,19 @@ class ConvLSTMGenerator(FrameGenerator):
 
     # === Training ===
 
-    def compile(self, optimizer=None, loss="mse", learning_rate=1e-3, **kwargs):
+    def compile(self, optimizer=None, loss="mse", learning_rate=5e-3, **kwargs):
         """Sets how the model is trained; every argument has a default that works.
 
         Args:
-            optimizer: `keras.Optimizer`, its name or config, or None. Defaults to None: Adam with
-                `learning_rate`, the length of all gradients together limited to 1.
+            optimizer: `keras.Optimizer`, its name or config, or None. Defaults to None: Muon for
+                the cells' kernels and Adam for the rest, the length of all gradients together
+                limited to 1. A step of it costs little beside those through all frames, and the
+                error falls to the same with about half of them.
             loss: "mse", "mae", "bce", "ssim", or any Keras loss, its name or config; or a dict of
                 such names to their weights in a sum, such as `{"mse": 1.0, "ssim": 0.1}`. It is
                 applied to single frames; Keras losses get pixels in [-1, 1]. Defaults to "mse".
-            learning_rate: float. Rate of the default optimizer. Defaults to 1e-3.
+            learning_rate: float, or schedule of Keras', which is taken as it is. Rate of the
+                default optimizer; a float falls as 1 / (1 + step / 3000). Defaults to 5e-3.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 
@@ -198,7 +206,13 @@ class ConvLSTMGenerator(FrameGenerator):
         if isinstance(loss, ReconstructionLoss):
             loss.check_shape(self.image_shape)
         if optimizer is None:
-            optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
+            optimizer = keras.optimizers.Muon(
+                falling_rate(learning_rate, RATE_HALVED),
+                weight_decay=0.0,
+                adam_weight_decay=0.0,
+                global_clipnorm=1.0,
+                exclude_layers=["head"],
+            )
         optimizer = self.build_optimizer(optimizer, self.network.trainable_variables)
         super().compile(optimizer=optimizer, **kwargs)
         self.frame_loss = loss

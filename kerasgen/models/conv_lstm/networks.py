@@ -64,7 +64,9 @@ class FramePredictor(keras.layers.Layer):
         # Small, so that the first prediction is nearly the last frame.
         initializer = keras.initializers.VarianceScaling(0.1, "fan_in", seed=1009 * seed + 500)
         outputs = 2 * folded if residual == "blend" else folded
-        self.head = keras.layers.Dense(outputs, kernel_initializer=initializer, dtype="float32")
+        self.head = keras.layers.Dense(
+            outputs, kernel_initializer=initializer, dtype="float32", name="head"
+        )
         self.head.build((None, *self.grid, sum(filters)))
         self.prior = self.posterior = None
         if latent_dim:
@@ -205,7 +207,7 @@ class LatentNetwork(keras.layers.Layer):
         self.dense.build((None, self.features))
         self.cell = ConvLSTMCell(width, width, 1, seed=1009 * seed + 603, dtype="float32")
         self.head = keras.layers.Dense(
-            2 * latent_dim, kernel_initializer=glorot(4, 0.1), dtype="float32"
+            2 * latent_dim, kernel_initializer=glorot(4, 0.1), dtype="float32", name="head"
         )
         self.head.build((None, width))
         self.built = True

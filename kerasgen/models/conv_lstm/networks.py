@@ -57,9 +57,18 @@ class FramePredictor(keras.layers.Layer):
         self.cells = []
         inputs = folded + latent_dim
         for place, width_ in enumerate(filters):
-            cell_seed = 1009 * seed + place
-            cell = ConvLSTMCell(inputs, width_, kernel_size, seed=cell_seed, dtype=policy)
-            self.cells.append(cell)
+            self.cells.append(
+                ConvLSTMCell(
+                    inputs,
+                    width_,
+                    kernel_size,
+                    seed=1009 * seed + place,
+                    # TensorFlow's optimizer of graphs goes by names: only with equal ones does a
+                    # loaded model round as the saved one did.
+                    name=f"cell_{place}",
+                    dtype=policy,
+                )
+            )
             inputs = width_
         # Small, so that the first prediction is nearly the last frame.
         initializer = keras.initializers.VarianceScaling(0.1, "fan_in", seed=1009 * seed + 500)
@@ -70,9 +79,11 @@ class FramePredictor(keras.layers.Layer):
         self.head.build((None, *self.grid, sum(filters)))
         self.prior = self.posterior = None
         if latent_dim:
-            self.prior = LatentNetwork((*self.grid, folded), filters[0], latent_dim, 2 * seed)
+            self.prior = LatentNetwork(
+                (*self.grid, folded), filters[0], latent_dim, 2 * seed, name="prior"
+            )
             self.posterior = LatentNetwork(
-                (*self.grid, 2 * folded), filters[0], latent_dim, 2 * seed + 1
+                (*self.grid, 2 * folded), filters[0], latent_dim, 2 * seed + 1, name="posterior"
             )
         self.built = True
 
@@ -178,10 +189,11 @@ class LatentNetwork(keras.layers.Layer):
         width: int. Width of all layers.
         latent_dim: int.
         seed: int. What the initial weights are drawn from.
+        name: str.
     """
 
-    def __init__(self, input_shape, width, latent_dim, seed):
-        super().__init__(dtype="float32", autocast=False)
+    def __init__(self, input_shape, width, latent_dim, seed, name):
+        super().__init__(dtype="float32", autocast=False, name=name)
         height, width_, channels = input_shape
 
         def glorot(number, scale=1.0):
@@ -198,16 +210,21 @@ class LatentNetwork(keras.layers.Layer):
                 padding="same",
                 kernel_initializer=glorot(number),
                 dtype="float32",
+                name=f"{name}_convolution_{number}",
             )
             layer.build((None, height, width_, channels))
             self.convolutions.append(layer)
             height, width_, channels = -(-height // 2), -(-width_ // 2), width
         self.features = height * width_ * width
-        self.dense = keras.layers.Dense(width, kernel_initializer=glorot(2), dtype="float32")
+        self.dense = keras.layers.Dense(
+            width, kernel_initializer=glorot(2), dtype="float32", name=f"{name}_dense"
+        )
         self.dense.build((None, self.features))
-        self.cell = ConvLSTMCell(width, width, 1, seed=1009 * seed + 603, dtype="float32")
+        self.cell = ConvLSTMCell(
+            width, width, 1, seed=1009 * seed + 603, name=f"{name}_cell", dtype="float32"
+        )
         self.head = keras.layers.Dense(
-            2 * latent_dim, kernel_initializer=glorot(4, 0.1), dtype="float32", name="head"
+            2 * latent_dim, kernel_initializer=glorot(4, 0.1), dtype="float32", name=f"{name}_head"
         )
         self.head.build((None, width))
         self.built = True

@@ -194,10 +194,11 @@ def test_a_cell_takes_the_weights_of_keras_s_layer():
 def test_cells_begin_as_keras_s_do():
     cell = ConvLSTMCell(3, 8, 5)
     np.testing.assert_array_equal(cell.bias, [0] * 8 + [1] * 8 + [0] * 16)
-    recurrent = cell.kernel.numpy()[:, :, 3:].reshape(-1, 32)
+    kernel = cell.kernel.numpy().reshape(5, 5, 3 + 8, 32)
+    recurrent = kernel[:, :, 3:].reshape(-1, 32)
     np.testing.assert_allclose(recurrent.T @ recurrent, np.eye(32), atol=1e-5)
     limit = math.sqrt(6 / (25 * (3 + 32)))
-    assert 0.9 * limit < np.abs(cell.kernel.numpy()[:, :, :3]).max() <= limit
+    assert 0.9 * limit < np.abs(kernel[:, :, :3]).max() <= limit
 
 
 def test_layers_that_cells_can_t_stand_for_are_refused():
@@ -339,6 +340,33 @@ def test_one_step_is_one_update_of_the_mean_loss():
     decay = 1 / 10
     for mean, old, new in zip(model.ema_network.variables, before, variables, strict=True):
         np.testing.assert_allclose(mean, decay * old + (1 - decay) * new.numpy(), atol=1e-6)
+
+
+def test_the_default_optimizer_makes_the_cells_updates_orthogonal():
+    model = small()
+    variables = model.network.trainable_variables
+    before = [v.numpy() for v in variables]
+    model.train_step(tf.constant(noise_clips(4)))
+    cells = 0
+    for variable, old in zip(variables, before, strict=True):
+        change = variable.numpy() - old
+        if variable.path in ("cell_0/kernel", "cell_1/kernel"):
+            cells += 1
+            values = np.linalg.svd(change)[1] / (5e-3 * 0.2 * math.sqrt(max(change.shape)))
+            assert 0.6 < np.median(values) and values.max() < 1.3, variable.path
+        else:  # Adam's first step: the rate, less where a gradient is as small as its epsilon
+            assert 0.5 * 5e-3 < np.abs(change).max() <= 1.001 * 5e-3, variable.path
+    assert cells == 2
+
+
+def test_the_default_rate_falls_and_a_schedule_is_taken_as_it_is():
+    model = small()
+    for step, rate in ((0, 5e-3), (3000, 2.5e-3), (9000, 1.25e-3)):
+        model.optimizer.iterations.assign(step)
+        np.testing.assert_allclose(model.optimizer.learning_rate, rate, rtol=1e-6)
+    model.compile(learning_rate=keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.5))
+    model.optimizer.iterations.assign(20)
+    np.testing.assert_allclose(model.optimizer.learning_rate, 0.25, rtol=1e-6)
 
 
 def test_schedules_are_lines_between_points():

@@ -227,9 +227,21 @@ def test_the_memory_stays_float32(policy):
     assert frames.dtype == tf.float32
     assert model.network.cells[0].compute_dtype == policy.removeprefix("mixed_")
     state = model.network.initial_state(2)
-    state = model.network.predict(noise_clips()[:, 0], state)[1]
+    state = model.network.predict(model.network.fold(noise_clips()[:, 0]), state)[1]
     assert {memory.dtype for _, memory in state["cells"]} == {tf.float32}
     assert {tensor.dtype for tensor in state["prior"]} == {tf.float32}
+
+
+@pytest.mark.parametrize("channels, patch_size", [(1, 4), (3, 2), (2, 1)])
+def test_pixels_are_folded_into_patches_and_back(channels, patch_size):
+    network = small(frame_shape=(8, 16, channels), patch_size=patch_size).network
+    frames = noise_clips(2, 3, (8, 16, channels))
+    patches = network.fold(frames)
+    expected = frames[:, 1]
+    if patch_size > 1:
+        expected = tf.nn.space_to_depth(expected, patch_size)
+    np.testing.assert_array_equal(patches[:, 1], expected)
+    np.testing.assert_array_equal(network.unfold(patches), frames)
 
 
 # === Causality ===
@@ -268,11 +280,12 @@ def test_a_rollout_reads_its_own_predictions(changes):
     """Against the network called step by step in Python."""
     model = lively(**changes)
     clips = noise_clips(8, 3)
-    state, frame, expected = model.ema_network.initial_state(8), None, []
+    network = model.ema_network
+    state, patches, expected = network.initial_state(8), None, []
     for step in range(7):
-        frame = clips[:, step] if step < 3 else frame
-        frame, state = model.ema_network.predict(frame, state)
-        expected.append(as_uint8(frame))
+        patches = network.fold(clips[:, step]) if step < 3 else patches
+        patches, state = network.predict(patches, state)
+        expected.append(as_uint8(network.unfold(patches)))
     rollout = model.predict_frames(clips, 5)
     assert rollout.dtype == np.uint8
     assert np.abs(rollout.astype(int) - np.stack(expected[2:], 1)).max() <= 1
@@ -329,7 +342,8 @@ def test_one_step_is_one_update_of_the_mean_loss():
     with tf.GradientTape() as tape:
         state, losses = model.network.initial_state(4), []
         for step in range(4):
-            frame, state = model.network.predict(clips[:, step], state)
+            patches, state = model.network.predict(model.network.fold(clips[:, step]), state)
+            frame = model.network.unfold(patches)
             losses.append(tf.reduce_mean((frame - clips[:, step + 1]) ** 2))
         loss = tf.add_n(losses) / 4
     gradients = tape.gradient(loss, [v.value for v in variables])
@@ -520,10 +534,11 @@ def test_what_is_remembered_of_known_frames_knows_what_came_of_them():
     """The latents of the context's steps are the posterior's."""
     model = lively(latent_dim=3)
     network, clips = model.ema_network, noise_clips(8, 3)
-    state = network.initial_state(8)
+    state, patches = network.initial_state(8), network.fold(clips)
     for step in range(2):
-        state = network.observe(clips[:, step], clips[:, step + 1], state)[1]
-    expected = as_uint8(network.predict(clips[:, 2], state)[0]).astype(int)
+        state = network.observe(patches[:, step], patches[:, step + 1], state)[1]
+    following, _ = network.predict(patches[:, 2], state)
+    expected = as_uint8(network.unfold(following)).astype(int)
     assert np.abs(model.predict_frames(clips, 1)[:, 0] - expected).max() <= 1
 
 

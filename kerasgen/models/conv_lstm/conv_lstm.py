@@ -290,21 +290,25 @@ class ConvLSTMGenerator(FrameGenerator):
             own: bool tensor `(B, T - 1)`. Where the network reads its own prediction; or None.
             seed: int32 tensor `(2,)`, of the latents' noise.
         """
-        true = tf.unstack(frames, axis=1)
-        shape = (len(true) - 1, tf.shape(frames)[0], self.latent_dim)
-        noise = tf.unstack(tf.random.stateless_normal(shape, seed, alg="philox"))
+        length = frames.shape[1]
+        true = tf.unstack(network.fold(frames), length, axis=1)
+        shape = (length - 1, tf.shape(frames)[0], self.latent_dim)
+        noise = tf.random.stateless_normal(shape, seed, alg="philox")
         state = network.initial_state(tf.shape(frames)[0])
         predictions, divergences = [], []
-        for step, (frame, target) in enumerate(zip(true[:-1], true[1:], strict=True)):
+        for step in range(length - 1):
+            patches = true[step]
             if step and own is not None:
-                frame = tf.where(own[:, step, None, None, None], predictions[-1], frame)
-            prediction, state, divergence = network.observe(frame, target, state, noise[step])
+                patches = tf.where(own[:, step, None, None, None], predictions[-1], patches)
+            prediction, state, divergence = network.observe(
+                patches, true[step + 1], state, noise[step]
+            )
             predictions.append(prediction)
             divergences.append(divergence)
         targets = self._single_frames(frames[:, 1:])
-        predictions = self._single_frames(tf.stack(predictions, axis=1))
+        predictions = self._single_frames(network.unfold(tf.stack(predictions, axis=1)))
         values = image_losses(self.frame_loss, targets, predictions)
-        values = tf.reduce_mean(tf.reshape(values, (-1, len(true) - 1)), axis=1)
+        values = tf.reduce_mean(tf.reshape(values, (-1, length - 1)), axis=1)
         if not self.latent_dim:
             return {"loss": values}, targets, predictions
         kl = tf.reduce_mean(tf.stack(divergences, axis=1), axis=1)

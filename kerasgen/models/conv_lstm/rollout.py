@@ -29,13 +29,15 @@ def roll(network, context, horizon, noise=None, as_uint8=False):
         float32 or uint8 tensor `(B, K - 1 + horizon, H, W, C)`: frame `t` follows on frame `t`
         of the context, the last `horizon` frames are the generated ones.
     """
-    frames = tf.transpose(context, (1, 0, 2, 3, 4))
-    known = tf.shape(frames)[0]
+    known = tf.shape(context)[1]
+    true = tf.ensure_shape(
+        tf.transpose(network.fold(context), (1, 0, 2, 3, 4)), (None, None, *network.patches_shape)
+    )
     steps = known - 1 + horizon
     if noise is not None:
         noise = tf.transpose(noise, (1, 0, 2))
     predictions = tf.TensorArray(
-        tf.uint8 if as_uint8 else tf.float32, size=steps, element_shape=frames.shape[1:]
+        tf.uint8 if as_uint8 else tf.float32, size=steps, element_shape=true.shape[1:]
     )
 
     def draw(step):
@@ -46,13 +48,13 @@ def roll(network, context, horizon, noise=None, as_uint8=False):
         return tf.where(place < 0, tf.zeros_like(drawn), drawn)
 
     def advance(step, last, state, predictions):
-        frame = tf.where(step < known, frames[tf.minimum(step, known - 1)], last)
-        prediction, following = network.predict(frame, state, draw(step))
+        patches = tf.where(step < known, true[tf.minimum(step, known - 1)], last)
+        prediction, following = network.predict(patches, state, draw(step))
         predictions = predictions.write(step, to_uint8(prediction) if as_uint8 else prediction)
         if network.latent_dim:
             following = tf.cond(
                 step + 1 < known,
-                lambda: network.observe(frame, frames[tf.minimum(step + 1, known - 1)], state)[1],
+                lambda: network.observe(patches, true[tf.minimum(step + 1, known - 1)], state)[1],
                 lambda: following,
             )
         # The loop wants to know as much of the shapes after a step as before.
@@ -63,12 +65,12 @@ def roll(network, context, horizon, noise=None, as_uint8=False):
 
     start = (
         tf.constant(0),
-        tf.zeros_like(frames[0]),
-        network.initial_state(tf.shape(frames)[1]),
+        tf.zeros_like(true[0]),
+        network.initial_state(tf.shape(context)[0]),
         predictions,
     )
     *_, predictions = tf.while_loop(lambda step, *_: step < steps, advance, start)
-    return tf.transpose(predictions.stack(), (1, 0, 2, 3, 4))
+    return network.unfold(tf.transpose(predictions.stack(), (1, 0, 2, 3, 4)))
 
 
 def draw_noise(seeds, horizon, latent_dim):

@@ -1,6 +1,6 @@
 """The stride-2 stages between a picture and the smallest feature map."""
 
-from kerasgen.models.checks import picture_shape
+from kerasgen.checks import picture_shape
 
 SMALLEST_SIDE = 8
 MIN_STRIDE = 4

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from kerasgen.models.checks import images, number, whole
+from kerasgen.checks import images, number, whole
 
 __all__ = ["codes", "images", "latent_dim", "number", "penalties", "whole"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.models.checks import images, number, picture_shape, whole
+from kerasgen.checks import images, number, picture_shape, whole
 
 __all__ = ["clips", "filters", "frame_shape", "number", "one_of", "whole"]
 

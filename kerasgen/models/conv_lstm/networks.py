@@ -20,8 +20,9 @@ class FramePredictor(keras.layers.Layer):
     """From one frame, and what is remembered of those before, to the next one.
 
     It reads and draws frames as patches: blocks of `patch_size` x `patch_size` pixels, folded
-    into channels by `fold`, and back by `unfold`. ConvLSTM cells follow one another; a 1x1 convolution reads the hidden states of all of them. There is one `predict`
-    for training and generation, and nothing in it that could see a later frame.
+    into channels by `fold`, and back by `unfold`. ConvLSTM cells follow one another; a 1x1
+    convolution reads the hidden states of all of them. There is one `predict` for training and
+    generation, and nothing in it that could see a later frame.
 
     With latents, each step is also told a random vector, which stands for what the past doesn't
     decide. The prior draws it from the past; the posterior, in training, knows the next frame.

@@ -35,10 +35,16 @@ def __dir__():
 
 
 def _register_models(keras):
-    """Lets `keras.saving.load_model` know the models, however late Keras is imported."""
+    """Lets `keras.saving.load_model` know the models, however late Keras is imported.
+
+    Their classes are imported when one is loaded: one of our own modules may be importing Keras
+    just now, and is but half there.
+    """
     if keras.backend.backend() == "tensorflow":
         for entry in model_entries().values():
-            entry.load_class()
+            keras.saving.get_custom_objects().setdefault(
+                f"kerasgen>{entry.class_name}", wrapt.LazyObjectProxy(entry.load_class)
+            )
 
 
 wrapt.register_post_import_hook(_register_models, "keras")

@@ -5,6 +5,8 @@ import numbers
 
 import numpy as np
 
+from kerasgen.names import nearest
+
 # What rounding on the way to [-1, 1] may add, far below one step of uint8.
 SLACK = 1e-3
 
@@ -23,6 +25,15 @@ def number(name, value, below=math.inf):
         limit = "" if below == math.inf else f" and below {below}"
         raise ValueError(
             f"`{name}` must be a number of at least 0{limit}. Received: {name}={value!r}"
+        )
+
+
+def one_of(name, value, choices):
+    """Checks a choice."""
+    if not any(value is choice or value == choice for choice in choices):
+        raise ValueError(
+            f"`{name}` must be one of {choices}.{nearest(value, filter(None, choices))} "
+            f"Received: {name}={value!r}"
         )
 
 

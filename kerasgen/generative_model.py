@@ -65,7 +65,7 @@ class GenerativeModel(keras.Model):
             trainable=False,
             aggregation="only_first_replica",
         )
-        self._trackers = [keras.metrics.Mean(name) for name in loss_names]
+        self.track_losses(loss_names)
 
     @classmethod
     def check_shape(cls, shape):
@@ -184,6 +184,10 @@ class GenerativeModel(keras.Model):
         """List of all optimizers that the model is compiled with."""
         held = [v for v in vars(self).values() if isinstance(v, keras.optimizers.Optimizer)]
         return list({id(optimizer): optimizer for optimizer in held}.values())
+
+    def track_losses(self, names):
+        """Sets which values are in the logs, where that isn't known before `compile`."""
+        self._trackers = [keras.metrics.Mean(name) for name in names]
 
     def track(self, **values):
         """Updates the running means by name and returns all of them, as a step's logs."""

@@ -54,6 +54,15 @@ def test_models_load_whichever_is_imported_first(tmp_path, imports):
     assert result.stdout.split() == ["DCGAN", str(model.generate(1, seed=0).sum())]
 
 
+@pytest.mark.parametrize("module", ["layers", "losses", "samplers", "generative_model"])
+def test_modules_can_be_what_imports_keras_first(module):
+    code = f"import kerasgen.{module}\nimport keras\n"
+    code += "print(keras.saving.get_registered_object('kerasgen>DCGAN').__name__)"
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["DCGAN"]
+
+
 def test_another_backend_is_refused_with_the_remedy():
     """JAX is configured and missing, so that Keras itself fails to import."""
     result = run_python("import kerasgen\nkerasgen.DCGAN", KERAS_BACKEND="jax")

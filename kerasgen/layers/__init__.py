@@ -1,5 +1,7 @@
 """Keras layers that models share."""
 
+from kerasgen.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kerasgen.layers.minibatch_stddev import MinibatchStdDev
 from kerasgen.layers.spectral_norm import SpectralNorm
 
-__all__ = ["SpectralNorm"]
+__all__ = ["ConditionalBatchNormalization", "MinibatchStdDev", "SpectralNorm"]

@@ -12,11 +12,14 @@ class SpectralNorm(keras.layers.Wrapper):
 
     The kernel itself is left alone: it is what the optimizer trains, through the division. (Keras'
     `SpectralNormalization` overwrites it at each call.) The norm is that of the kernel as a matrix
-    of outputs by everything else, found by one power iteration a training call; calls with
-    `training=False` change nothing.
+    of outputs by everything else, found by power iteration: one a training call, or one a call
+    of `iterate`. Calls with `training=False` change nothing.
 
     Args:
         layer: a layer with a `kernel`: Dense, a convolution, or a transposed one.
+        iterate_in_calls: bool. Whether training calls iterate. Where several belong to one step
+            of training, they are to use the same norm: then the step calls `iterate`. Defaults
+            to True.
         seed: int. What the first vector of the power iteration is drawn from. Defaults to 0.
         **kwargs: `name`, as for `keras.layers.Layer`. The norm is always computed in float32; the
             layer within keeps its own dtype.
@@ -32,9 +35,10 @@ class SpectralNorm(keras.layers.Wrapper):
         Networks, 2018.
     """
 
-    def __init__(self, layer, seed=0, **kwargs):
+    def __init__(self, layer, iterate_in_calls=True, seed=0, **kwargs):
         super().__init__(layer, **{**kwargs, "dtype": "float32"})
         self.autocast = False  # neither the inputs nor the kernel's own precision change
+        self.iterate_in_calls = iterate_in_calls
         self.seed = seed
 
     def build(self, input_shape=None):
@@ -47,16 +51,17 @@ class SpectralNorm(keras.layers.Wrapper):
             aggregation="mean",
         )
 
+    def iterate(self):
+        """Does one power iteration."""
+        matrix = tf.stop_gradient(self._matrix())
+        self.left.assign(_unit(_unit(self.left.value @ matrix) @ tf.transpose(matrix)))
+
     def call(self, inputs, training=False):
-        matrix = self._matrix()
-        frozen = tf.stop_gradient(matrix)
-        left = self.left.value
-        right = _unit(left @ frozen)
-        if training:
-            left = _unit(right @ tf.transpose(frozen))
-            right = _unit(left @ frozen)
-            self.left.assign(left)
-        norm = tf.reduce_sum((_unit(left) @ matrix) * right)
+        if training and self.iterate_in_calls:
+            self.iterate()
+        matrix, left = self._matrix(), _unit(self.left.value)
+        right = _unit(left @ tf.stop_gradient(matrix))
+        norm = tf.reduce_sum((left @ matrix) * right)
         kernel = self.layer.kernel
         with keras.StatelessScope([(kernel, kernel.value / norm)]):
             return self.layer(inputs)
@@ -65,7 +70,11 @@ class SpectralNorm(keras.layers.Wrapper):
         return self.layer.compute_output_shape(input_shape)
 
     def get_config(self):
-        return {"seed": self.seed, **super().get_config()}
+        return {
+            "iterate_in_calls": self.iterate_in_calls,
+            "seed": self.seed,
+            **super().get_config(),
+        }
 
     def _matrix(self):
         """The kernel as a float32 matrix, a row for each output channel."""

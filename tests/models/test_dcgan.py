@@ -7,7 +7,10 @@ import tensorflow as tf
 from model_checks import ModelChecks
 
 import kerasgen
+from kerasgen import losses
 from kerasgen.generative_model import GENERATE_BATCH, draw_latents
+from kerasgen.layers import ConditionalBatchNormalization
+from kerasgen.models.dcgan.augmentation import augment
 
 SMALL = {
     "image_shape": (16, 16, 1),
@@ -49,9 +52,33 @@ class TestConditionalDCGAN(ModelChecks):
             np.testing.assert_array_equal(tf.io.decode_image(png), expected)
 
 
-def small(**changes):
+class TestDCGANWithOptions(ModelChecks):
+    model_class = kerasgen.DCGAN
+    init_kwargs = {
+        **SMALL,
+        "residual": True,
+        "discriminator_normalization": "spectral",
+        "minibatch_stddev": True,
+        "augment": ("translation", "cutout", "flip"),
+        "augment_probability": "adaptive",
+    }
+    networks = ["generator", "discriminator"]
+    optimizers = ["generator_optimizer", "discriminator_optimizer"]
+    falling = "discriminator_loss"
+    shapes = [(12, 20, 3)]
+
+    def compile_kwargs(self):
+        return {
+            "loss": "relativistic_paired",
+            "penalty": losses.R1R2(0.1),
+            "discriminator_steps": 2,
+            "learning_rate": 2e-3,
+        }
+
+
+def small(compiled=None, **changes):
     model = kerasgen.DCGAN(**{**SMALL, **changes})
-    model.compile()
+    model.compile(**(compiled or {}))
     return model
 
 
@@ -108,6 +135,182 @@ def test_one_step_is_two_adam_updates_from_one_generator_pass():
         np.testing.assert_allclose(mean, decay * old + (1 - decay) * value.numpy(), atol=1e-6)
 
 
+def slopes(model, pictures):
+    """Gradients of the logits, differentiable themselves."""
+    with tf.GradientTape() as tape:
+        tape.watch(pictures)
+        logits = model.discriminator(pictures, training=True)
+    return tape.gradient(logits, pictures)
+
+
+def squares(values):
+    return tf.reduce_sum(values**2, axis=[1, 2, 3])
+
+
+# name -> the penalty by its paper's formula, of real and fake pictures and places between
+PENALTIES = {
+    "r1": lambda model, real, fake, between: 3 / 2 * squares(slopes(model, real)),
+    "r2": lambda model, real, fake, between: 3 / 2 * squares(slopes(model, fake)),
+    "r1_r2": lambda model, real, fake, between: (
+        3 / 2 * (squares(slopes(model, real)) + squares(slopes(model, fake)))
+    ),
+    "wgan_gp": lambda model, real, fake, between: (
+        3 * (tf.sqrt(squares(slopes(model, between))) - 1) ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_the_discriminator_goes_down_its_loss_and_the_penalty(name):
+    """An independent step with plain gradient descent, which shows the whole gradient."""
+    penalty = type(losses.get_penalty(name))(weight=3.0)
+    optimizers = {
+        f"{side}_optimizer": keras.optimizers.SGD(0.1) for side in ("generator", "discriminator")
+    }
+    model = small(
+        {"loss": "wasserstein", "penalty": penalty, **optimizers},
+        discriminator_normalization=None,
+        instance_noise=0.0,
+    )
+    images = batch()
+    # Penalties on the initial weights, which are small, would be lost in rounding.
+    for variable in model.discriminator.trainable_variables:
+        variable.assign(4 * variable)
+    latents = tf.random.stateless_normal((8, 8), model.step_seed(0), alg="philox")
+    statistics = [v.numpy() for v in model.generator.non_trainable_variables]
+    fakes = model.generator(latents, training=True)
+    for variable, value in zip(model.generator.non_trainable_variables, statistics, strict=True):
+        variable.assign(value)
+    share = tf.random.stateless_uniform((8, 1, 1, 1), model.step_seed(7), alg="philox")
+    between = (1 - share) * images + share * fakes
+    variables = model.discriminator.trainable_variables
+    before = [v.numpy() for v in variables]
+    with tf.GradientTape() as tape:
+        expected = PENALTIES[name](model, images, fakes, between)
+        difference = model.discriminator(fakes) - model.discriminator(images)
+        loss = tf.reduce_mean(difference) + tf.reduce_mean(expected)
+    gradients = tape.gradient(loss, [v.value for v in variables])
+
+    logs = model.train_step(images)
+
+    np.testing.assert_allclose(logs["penalty"], tf.reduce_mean(expected), rtol=1e-4)
+    np.testing.assert_allclose(logs["discriminator_loss"], tf.reduce_mean(difference), rtol=1e-4)
+    for variable, old, gradient in zip(variables, before, gradients, strict=True):
+        if gradient is None:  # the last bias: shifts all logits alike
+            np.testing.assert_allclose(variable, old, atol=1e-6)
+            continue
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose((old - variable) / 0.1, gradient, atol=1e-3 * scale + 1e-6)
+
+
+def test_a_lazy_penalty_is_as_heavy_as_the_steps_it_stands_for():
+    model = small({"penalty": losses.R1(2.0, interval=3)}, discriminator_normalization=None)
+    data = tf.data.Dataset.from_tensors(batch()).repeat()
+    found = model.fit(data, steps_per_epoch=1, epochs=7, verbose=0).history["penalty"]
+    assert [value > 0 for value in found] == [True, False, False, True, False, False, True]
+    same = small({"penalty": losses.R1(2.0)}, discriminator_normalization=None)
+    each = same.fit(data, steps_per_epoch=1, epochs=1, verbose=0).history["penalty"]
+    np.testing.assert_allclose(found[0], 3 * each[0], rtol=1e-5)
+
+
+def test_further_discriminator_steps_see_other_fakes():
+    once, twice = small(), small({"discriminator_steps": 2})
+    kernels = [model.discriminator.trainable_variables[0].numpy() for model in (once, twice)]
+    for model in (once, twice):
+        model.train_step(batch())
+    assert int(twice.discriminator_optimizer.iterations) == 2
+    assert int(twice.generator_optimizer.iterations) == int(twice.step) == 1
+    # The first of the two is the only one of the other; then Adam moves on by as much again.
+    moves = [
+        np.abs(model.discriminator.trainable_variables[0] - kernel)
+        for model, kernel in zip((once, twice), kernels, strict=True)
+    ]
+    assert moves[1].max() > 1.5 * moves[0].max()
+    means = [
+        next(v for v in model.generator.non_trainable_variables if "moving_mean" in v.path)
+        for model in (once, twice)
+    ]
+    assert (means[0].numpy() != means[1].numpy()).any()  # two passes, of other latents
+
+
+def test_spectral_norms_take_one_iteration_a_discriminator_step():
+    model = small({"discriminator_steps": 2}, discriminator_normalization="spectral")
+    layer = model._spectral_norms[0]
+    optimizer = model.discriminator_optimizer = keras.optimizers.SGD(0.0)  # the kernel stays
+    optimizer.build(model.discriminator.trainable_variables)
+    matrix = layer.layer.kernel.numpy().reshape(-1, 8).T
+    left, kernel = layer.left.numpy(), layer.layer.kernel.numpy()
+    for _ in range(2):
+        right = left @ matrix / np.linalg.norm(left @ matrix)
+        left = right @ matrix.T / np.linalg.norm(right @ matrix.T)
+    model.train_step(batch())
+    np.testing.assert_allclose(layer.left, left, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(layer.layer.kernel, kernel)
+    assert len(model._spectral_norms) == 3  # two stages and the logit
+
+
+def test_augmentation_follows_how_sure_the_discriminator_is():
+    model = small(augment="flip", augment_probability="adaptive")
+    steps = []
+    for scores in ([0.9] * 8, [0.9] * 7 + [0.1], [0.9] * 6 + [0.1] * 2, [0.1] * 8, [0.1] * 8):
+        before = float(model._probability)
+        model._adapt(tf.constant(scores))
+        steps.append((float(model._probability) - before) * 100_000 / 8)
+    # Seven of eight right are 0.75 more right than wrong; six are 0.5, below the target of 0.6.
+    np.testing.assert_allclose(steps, [1, 1, -1, -1, 0], atol=1e-3)
+    for _ in range(3):
+        model._probability.assign(1.0 - 1e-6)
+        model._adapt(tf.constant([0.9] * 8))
+    assert float(model._probability) == 1.0
+    logs = model.fit(model_data(), epochs=1, verbose=0).history
+    assert logs["augment_probability"][0] > 0.99
+
+
+def test_labels_scale_and_shift_the_generator_s_features():
+    model = small(num_classes=3)
+    norms = [
+        layer
+        for layer in model.generator.layers
+        if isinstance(layer, ConditionalBatchNormalization)
+    ]
+    assert len(norms) == 2
+    latents = np.zeros((2, 8), np.float32)
+    labels = np.array([0, 2])
+    model.ema_generator.set_weights(model.generator.get_weights())
+    before = model.generate(latents=latents, labels=labels)
+    for layer in model.ema_generator.layers:
+        if isinstance(layer, ConditionalBatchNormalization):
+            layer.shift.assign(layer.shift + np.array([[0.0], [0.0], [5.0]]))
+    after = model.generate(latents=latents, labels=labels)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (before[1] != after[1]).any()
+
+
+def test_truncation_draws_latents_nearer_to_the_middle():
+    model = small()
+    model.fit(model_data(), epochs=1, verbose=0)
+    latents = draw_latents(tf.constant([[5, i] for i in range(4)], tf.int64), 8).numpy()
+    np.testing.assert_array_equal(
+        model.generate(4, seed=5, truncation=0.5), model.generate(latents=0.5 * latents)
+    )
+    spread = [model.generate(64, seed=0, truncation=t).std(0).mean() for t in (1.0, 0.5, 0.1)]
+    assert spread[0] > spread[1] > spread[2] > 0
+
+
+@pytest.mark.parametrize("options", [{"upsampling": "resize"}, {"residual": True}])
+def test_resized_pictures_have_no_checkerboard(options):
+    """Of constant features, every pixel that isn't near the border is the same."""
+    for model, even in (
+        (small(image_shape=(32, 32, 1), **options), True),
+        (small(image_shape=(32, 32, 1)), False),
+    ):
+        dense = next(v for v in model.generator.trainable_variables if v.path.endswith("kernel"))
+        assert len(dense.shape) == 2
+        dense.assign(tf.ones_like(dense))
+        inner = model.generator(tf.ones((1, 8)), training=False)[0, 14:18, 14:18, 0].numpy()
+        assert (np.ptp(inner) < 1e-3 * np.abs(inner).max()) == even
+
+
 def test_the_average_includes_batch_statistics_and_draws_the_pictures():
     model = small()
     model.fit(model_data(), epochs=2, verbose=0)
@@ -120,18 +323,31 @@ def test_the_average_includes_batch_statistics_and_draws_the_pictures():
     assert (model.generator(latents, training=False).numpy() != images).any()
 
 
-def test_evaluate_is_the_loss_of_the_averaged_generator_under_noise():
-    model = small(instance_noise=0.5)
+POLICIES = ("color", "translation", "cutout", "flip")
+
+
+@pytest.mark.parametrize("policies, probability", [((), 1.0), (POLICIES, 0.7)])
+def test_evaluate_is_the_loss_of_the_averaged_generator_distorted_and_under_noise(
+    policies, probability
+):
+    model = small(instance_noise=0.5, augment=policies, augment_probability=probability)
     model.fit(model_data(), epochs=1, verbose=0)
     images = batch()
 
-    def normal(shape, stream):
-        return tf.random.stateless_normal(shape, model.step_seed(stream, 0), alg="philox")
+    def seed(stream):
+        return model.step_seed(-1 - stream, 0)
 
-    fakes = model.ema_generator(normal((8, 8), 3), training=False)
+    def normal(shape, stream):
+        return tf.random.stateless_normal(shape, seed(stream), alg="philox")
+
+    def seen(pictures, number):
+        pictures = augment(pictures, policies, probability, seed(4 + number))
+        return pictures + 0.5 * normal(pictures.shape, 1 + number)
+
+    fakes = model.ema_generator(normal((8, 8), 0), training=False)
     real, fake = (
-        model.discriminator(pictures + 0.5 * normal(pictures.shape, stream), training=False)
-        for pictures, stream in ((images, 4), (fakes, 5))
+        model.discriminator(seen(pictures, number), training=False)
+        for number, pictures in enumerate((images, fakes))
     )
     logs = model.evaluate(tf.data.Dataset.from_tensors(images), verbose=0, return_dict=True)
     np.testing.assert_allclose(
@@ -278,7 +494,12 @@ def test_predict_is_the_averaged_generator():
         {"generator_filters": 0},
         {"discriminator_filters": -1},
         {"num_classes": 1},
+        {"upsampling": "bilinear"},
+        {"discriminator_normalization": "layer"},
         {"instance_noise": -0.1},
+        {"augment": "rotation"},
+        {"augment_probability": 1.5},
+        {"augment_probability": "adaptiv"},
         {"ema_decay": 1.0},
         {"ema_decay": -0.1},
     ],
@@ -299,6 +520,12 @@ def test_bad_compile_arguments_are_named():
         model.compile(loss="non_saturated")
     with pytest.raises(ValueError, match="learning_rate=0"):
         model.compile(learning_rate=0)
+    with pytest.raises(ValueError, match="Did you mean.*'wgan_gp'"):
+        model.compile(penalty="wgan-gp")
+    with pytest.raises(ValueError, match="discriminator_steps=0"):
+        model.compile(discriminator_steps=0)
+    with pytest.raises(ValueError, match="interval=16"):
+        model.compile(loss="relativistic_paired", penalty=losses.R1(interval=16))
     with pytest.raises(TypeError, match="generator_optimizer"):
         model.compile(optimizer="adam")
 
@@ -310,6 +537,9 @@ def test_bad_calls_are_named():
         (lambda: model.generate(0), "num_images=0"),
         (lambda: model.generate(2, seed=0.5), "seed=0.5"),
         (lambda: model.generate(2, labels=[0, 1]), "no classes"),
+        (lambda: model.generate(2, truncation=0), "truncation=0"),
+        (lambda: model.generate(2, truncation=1.1), "truncation=1.1"),
+        (lambda: model.generate(2, truncation="half"), "truncation='half'"),
         (lambda: model.generate(3, latents=np.zeros((2, 8))), "agree in number"),
         (lambda: model.generate(latents=np.zeros((2, 7))), r"shape=\(2, 7\)"),
         (lambda: model.generate(latents=np.full((2, 8), np.nan)), "finite"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.checks import images, number, picture_shape, whole
+from kerasgen.checks import images, number, one_of, picture_shape, whole
 
 __all__ = ["clips", "filters", "frame_shape", "number", "one_of", "whole"]
 
@@ -25,12 +25,6 @@ def filters(value):
             f"Received: filters={value!r}"
         )
     return tuple(int(v) for v in values)
-
-
-def one_of(name, value, choices):
-    """Checks a choice."""
-    if not any(value is choice or value == choice for choice in choices):
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
 
 
 def clips(values, shape, least=1):

@@ -1,28 +1,32 @@
 """`DCGAN`: generator and discriminator trained against each other, one generator pass a step."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasgen import losses
-from kerasgen.generative_model import (
-    GenerativeModel,
-    Signature,
-    draw_latents,
-    encode_png,
-    in_batches,
-    row_seeds,
+from kerasgen.checks import number, one_of, whole
+from kerasgen.layers import SpectralNorm
+from kerasgen.models.dcgan.augmentation import augment, check_policies
+from kerasgen.models.dcgan.latent_generator import LatentGenerator, call_with_labels
+from kerasgen.models.dcgan.networks import (
+    NORMALIZATIONS,
+    UPSAMPLINGS,
+    build_discriminator,
+    build_generator,
 )
-from kerasgen.interpolation import path_between
-from kerasgen.models.dcgan.networks import build_discriminator, build_generator
 from kerasgen.models.stages import check_image_shape
-from kerasgen.pixels import to_uint8
 
-PREVIEW_SIDE = 8
+# Share of real pictures that the discriminator is to judge right, more than wrong; above it, it
+# overfits. And pictures until the augmentation's probability has gone from 0 to 1, at most.
+ADAPTIVE_TARGET = 0.6
+ADAPTIVE_PICTURES = 100_000
+# Numbers of the random streams within a turn; real, fake and pictures between have each their own.
+LATENTS, NOISES, AUGMENTS, BETWEEN = 0, 1, 4, 7
+STREAMS = 8
 
 
 @keras.saving.register_keras_serializable("kerasgen")
-class DCGAN(GenerativeModel):
+class DCGAN(LatentGenerator):
     """Deep convolutional generative adversarial network.
 
     The generator draws pictures from latent vectors, the discriminator tells them from real
@@ -39,9 +43,22 @@ class DCGAN(GenerativeModel):
         discriminator_filters: int. The same of the discriminator. Defaults to 32.
         num_classes: int or None. With classes, both networks also see the labels, which the
             data then has to hold: `load_images(..., labels=True)`. Defaults to None.
+        upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
+            checkerboards and costs more. Defaults to "transposed".
+        residual: bool. Whether stages are residual blocks, the generator's with "resize".
+            Defaults to False.
+        discriminator_normalization: "batch", "spectral" (kernels are divided by their spectral
+            norm) or None. Defaults to "batch".
+        minibatch_stddev: bool. Whether the discriminator is told how different the pictures of
+            a batch are. Defaults to False.
         instance_noise: float, at least 0. Standard deviation of the noise that is laid over all
             pictures, which range over [-1, 1], before the discriminator sees them. It keeps the
             discriminator from knowing few pictures by heart. Defaults to 0.2.
+        augment: how pictures are distorted before the discriminator sees them: None, or one or a
+            sequence of "color", "translation", "cutout" and "flip". Defaults to None.
+        augment_probability: float in [0, 1], or "adaptive". How likely each of them is applied
+            to a picture; "adaptive" begins with 0 and raises it while the discriminator
+            overfits. Defaults to 1.
         ema_decay: float in [0, 1). Decay a step of the generator's moving average; it starts
             lower, so that early pictures aren't the initial weights'. Defaults to 0.999.
         seed: int. What all randomness derives from, together with the step. Defaults to 0.
@@ -53,6 +70,11 @@ class DCGAN(GenerativeModel):
         generator: `keras.Model` from latents `(B, latent_dim)` to float32 images in [-1, 1].
         discriminator: `keras.Model` from images to float32 logits `(B, 1)`.
         ema_generator: the generator's moving average.
+
+    Logs of `fit` and `evaluate`: `generator_loss` and `discriminator_loss`; `real_score` and
+    `fake_score`, how real both kinds of pictures look to the discriminator, where 0.5 means that
+    it can't tell; with a gradient penalty `penalty`, its weight included, which is not a part of
+    `discriminator_loss`; with adaptive augmentation its `augment_probability`.
 
     Raises:
         ValueError: an image shape that the strides don't divide, or an argument outside what is
@@ -72,7 +94,10 @@ class DCGAN(GenerativeModel):
         Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional
         Generative Adversarial Networks, 2015. Yazici et al.: The Unusual Effectiveness of
         Averaging in GAN Training, 2018 (the moving average). Sønderby et al.: Amortised MAP
-        Inference for Image Super-resolution, 2016 (instance noise).
+        Inference for Image Super-resolution, 2016 (instance noise). Karras, Aittala, Hellsten,
+        Laine, Lehtinen, Aila: Training Generative Adversarial Networks with Limited Data, 2020
+        (adaptive augmentation). Odena, Dumoulin, Olah: Deconvolution and Checkerboard Artifacts,
+        2016 ("resize").
     """
 
     def __init__(
@@ -82,54 +107,86 @@ class DCGAN(GenerativeModel):
         generator_filters=48,
         discriminator_filters=32,
         num_classes=None,
+        upsampling="transposed",
+        residual=False,
+        discriminator_normalization="batch",
+        minibatch_stddev=False,
         instance_noise=0.2,
+        augment=None,
+        augment_probability=1.0,
         ema_decay=0.999,
         seed=0,
         name="dcgan",
         dtype=None,
     ):
         image_shape = self.check_shape(image_shape)
-        for argument, value, least in (
-            ("latent_dim", latent_dim, 1),
-            ("generator_filters", generator_filters, 1),
-            ("discriminator_filters", discriminator_filters, 1),
-            ("num_classes", num_classes, 2),
+        whole("latent_dim", latent_dim, 1)
+        whole("generator_filters", generator_filters, 1)
+        whole("discriminator_filters", discriminator_filters, 1)
+        if num_classes is not None:
+            whole("num_classes", num_classes, 2)
+        one_of("upsampling", upsampling, UPSAMPLINGS)
+        one_of("discriminator_normalization", discriminator_normalization, NORMALIZATIONS)
+        number("instance_noise", instance_noise)
+        policies = check_policies(augment, image_shape[2])
+        if augment_probability != "adaptive" and not (
+            isinstance(augment_probability, (int, float)) and 0 <= augment_probability <= 1
         ):
-            if argument == "num_classes" and value is None:
-                continue
-            if not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(
-                    f"`{argument}` must be a whole number of at least {least}. "
-                    f"Received: {argument}={value!r}"
-                )
-        if not 0 <= instance_noise < float("inf"):
             raise ValueError(
-                f"`instance_noise` must be at least 0. Received: instance_noise={instance_noise!r}"
+                '`augment_probability` must lie in [0, 1], or be "adaptive". '
+                f"Received: augment_probability={augment_probability!r}"
             )
-        if not 0 <= ema_decay < 1:
-            raise ValueError(f"`ema_decay` must lie in [0, 1). Received: ema_decay={ema_decay!r}")
-        super().__init__(
-            seed=seed,
-            loss_names=("generator_loss", "discriminator_loss", "real_score", "fake_score"),
-            name=name,
-            dtype=dtype,
-        )
+        number("ema_decay", ema_decay, below=1)
+        super().__init__(seed=seed, loss_names=(), name=name, dtype=dtype)
         self.image_shape = image_shape
         self.latent_dim = int(latent_dim)
         self.generator_filters = int(generator_filters)
         self.discriminator_filters = int(discriminator_filters)
         self.num_classes = None if num_classes is None else int(num_classes)
+        self.upsampling = upsampling
+        self.residual = bool(residual)
+        self.discriminator_normalization = discriminator_normalization
+        self.minibatch_stddev = bool(minibatch_stddev)
         self.instance_noise = float(instance_noise)
+        self.augment = policies
+        self.adaptive = bool(policies) and augment_probability == "adaptive"
+        self.augment_probability = augment_probability
         self.ema_decay = float(ema_decay)
 
         # === Networks ===
-        policy = self.dtype_policy
-        generator_args = (image_shape, latent_dim, generator_filters, num_classes)
-        self.generator = build_generator(*generator_args, 2 * self.seed, policy)
-        self.ema_generator = build_generator(*generator_args, 2 * self.seed, policy)
+        self.generator, self.ema_generator = (
+            build_generator(
+                image_shape,
+                latent_dim,
+                generator_filters,
+                num_classes,
+                upsampling,
+                residual,
+                seed=2 * self.seed,
+                dtype=self.dtype_policy,
+            )
+            for _ in range(2)
+        )
         self.ema_generator.trainable = False
         self.discriminator = build_discriminator(
-            image_shape, discriminator_filters, num_classes, 2 * self.seed + 1, policy
+            image_shape,
+            discriminator_filters,
+            num_classes,
+            discriminator_normalization,
+            residual,
+            minibatch_stddev,
+            seed=2 * self.seed + 1,
+            dtype=self.dtype_policy,
+        )
+        self._spectral_norms = [
+            layer for layer in self.discriminator.layers if isinstance(layer, SpectralNorm)
+        ]
+        self._probability = self.add_weight(
+            name="augment_probability",
+            shape=(),
+            initializer="zeros" if self.adaptive else "ones",
+            trainable=False,
+            aggregation="mean",
         )
         self.built = True
 
@@ -144,6 +201,8 @@ class DCGAN(GenerativeModel):
         generator_optimizer=None,
         discriminator_optimizer=None,
         loss="non_saturating",
+        penalty=None,
+        discriminator_steps=1,
         learning_rate=5e-4,
         **kwargs,
     ):
@@ -153,24 +212,39 @@ class DCGAN(GenerativeModel):
             generator_optimizer: `keras.Optimizer`, its name or config, or None. Defaults to
                 None: Adam with `learning_rate` and beta_1 0.5.
             discriminator_optimizer: the same for the discriminator.
-            loss: `kerasgen.losses.AdversarialLoss`, its config, or a name. Defaults to
+            loss: `kerasgen.losses.AdversarialLoss`, its config, or a name: "non_saturating",
+                "least_squares", "hinge", "wasserstein" or "relativistic_paired". Defaults to
                 "non_saturating".
+            penalty: `kerasgen.losses.GradientPenalty`, its config, or a name: "r1", "r2",
+                "r1_r2" or "wgan_gp"; or None. Defaults to None.
+            discriminator_steps: int. Updates of the discriminator for each of the generator, all
+                with the same real pictures and fake ones of their own. Defaults to 1.
             learning_rate: float. Rate of the default optimizers. Defaults to 5e-4.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: an unknown loss or optimizer, or a rate that isn't positive.
+            ValueError: an unknown loss, penalty or optimizer, a rate that isn't positive, no
+                discriminator step, or a relativistic loss with a penalty at intervals.
             TypeError: an argument that Keras' `compile` doesn't know, or one that makes no
                 sense here.
         """
         self.check_compile(kwargs, learning_rate)
+        whole("discriminator_steps", discriminator_steps, 1)
+        loss, penalty = losses.get(loss), losses.get_penalty(penalty)
+        if isinstance(loss, losses.RelativisticPaired) and penalty and penalty.interval > 1:
+            raise ValueError(
+                "The relativistic loss converges only with its penalty at every step: leave "
+                f"`interval` at 1. Received: interval={penalty.interval}"
+            )
 
         def adam():
             return keras.optimizers.Adam(learning_rate, beta_1=0.5)
 
-        self.adversarial_loss = losses.get(loss)
         super().compile(optimizer=None, **kwargs)
+        self.adversarial_loss = loss
+        self.penalty = penalty
+        self.discriminator_steps = int(discriminator_steps)
         self.generator_optimizer = self.build_optimizer(
             generator_optimizer or adam(), self.generator.trainable_variables
         )
@@ -178,61 +252,128 @@ class DCGAN(GenerativeModel):
             discriminator_optimizer or adam(), self.discriminator.trainable_variables
         )
         self._compile_kwargs = kwargs
+        names = ["generator_loss", "discriminator_loss", "real_score", "fake_score"]
+        if penalty:
+            names.append("penalty")
+        if self.adaptive:
+            names.append("augment_probability")
+        self.track_losses(names)
 
     def train_step(self, data):
         images, labels = self._unpack(data)
-        latents = self._normal((tf.shape(images)[0], self.latent_dim), self.step_seed(0))
-        with tf.GradientTape(persistent=True) as tape:
-            fakes = self._call(self.generator, latents, labels, training=True)
-            real_logits = self._judge(images, labels, self.step_seed(1), training=True)
-            fake_logits = self._judge(fakes, labels, self.step_seed(2), training=True)
-            discriminator_loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
-            generator_loss = self.adversarial_loss.generator(real_logits, fake_logits)
-            scaled_discriminator_loss = self.discriminator_optimizer.scale_loss(
-                self.mean_over_batch(discriminator_loss)
-            )
-            scaled_generator_loss = self.generator_optimizer.scale_loss(
-                self.mean_over_batch(generator_loss)
-            )
-        for optimizer, loss, network in (
-            (self.discriminator_optimizer, scaled_discriminator_loss, self.discriminator),
-            (self.generator_optimizer, scaled_generator_loss, self.generator),
-        ):
-            variables = network.trainable_variables
-            optimizer.apply(tape.gradient(loss, variables), variables)
+        for turn in range(self.discriminator_steps):
+
+            def seed(stream, turn=turn):
+                return self.step_seed(STREAMS * turn + stream)
+
+            for layer in self._spectral_norms:
+                layer.iterate()
+            with tf.GradientTape(persistent=True) as tape:
+                terms = self._play(self.generator, images, labels, seed, training=True)
+                discriminator_loss = self.discriminator_optimizer.scale_loss(
+                    self.mean_over_batch(terms["discriminator_loss"] + terms.get("penalty", 0.0))
+                )
+                generator_loss = self.generator_optimizer.scale_loss(
+                    self.mean_over_batch(terms["generator_loss"])
+                )
+            sides = [(self.discriminator_optimizer, self.discriminator, discriminator_loss)]
+            if turn == self.discriminator_steps - 1:
+                sides.append((self.generator_optimizer, self.generator, generator_loss))
+            for optimizer, network, loss in sides:
+                variables = network.trainable_variables
+                optimizer.apply(tape.gradient(loss, variables), variables)
         self.update_average(self.ema_generator, self.generator, self.ema_decay)
+        if self.adaptive:
+            self._adapt(terms["real_score"])
         self.step.assign_add(1)
-        return self._log(generator_loss, discriminator_loss, real_logits, fake_logits)
+        return self.track(**terms)
 
     def test_step(self, data):
         images, labels = self._unpack(data)
-        latents = self._normal((tf.shape(images)[0], self.latent_dim), self.test_seed(3))
-        fakes = self._call(self.ema_generator, latents, labels, training=False)
-        real_logits = self._judge(images, labels, self.test_seed(4), training=False)
-        fake_logits = self._judge(fakes, labels, self.test_seed(5), training=False)
-        return self._log(
-            self.adversarial_loss.generator(real_logits, fake_logits),
-            self.adversarial_loss.discriminator(real_logits, fake_logits),
-            real_logits,
-            fake_logits,
-        )
 
-    def _judge(self, images, labels, seed, training):
-        """The discriminator's logits, as it always sees pictures: under noise."""
+        def seed(stream):
+            return self.test_seed(-1 - stream)
+
+        return self.track(**self._play(self.ema_generator, images, labels, seed, training=False))
+
+    def _play(self, generator, images, labels, seed, training):
+        """What is tracked, a value a picture, of one pass of both networks.
+
+        Args:
+            generator: `keras.Model` that draws the fake pictures.
+            images: float32 tensor `(B, H, W, C)`.
+            labels: int tensor `(B,)`, or None.
+            seed: function from a stream's number to a seed.
+            training: bool.
+
+        Returns:
+            Dict of name -> float32 tensor `(B,)`.
+        """
+        batch = tf.shape(images)[0]
+        latents = tf.random.stateless_normal((batch, self.latent_dim), seed(LATENTS), alg="philox")
+        fakes = call_with_labels(generator, latents, labels, training)
+        pictures = {"real": images, "fake": fakes}
+        places = self.penalty.places if self.penalty else ()
+        if "between" in places:
+            share = tf.random.stateless_uniform((batch, 1, 1, 1), seed(BETWEEN), alg="philox")
+            pictures["between"] = images + share * (fakes - images)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([pictures[place] for place in places])
+            logits = {
+                place: self._judge(pictures[place], labels, seed, number, training)
+                for number, place in enumerate(pictures)
+            }
+        sides = logits["real"], logits["fake"]
+        real_score, fake_score = self.adversarial_loss.scores(*sides)
+        terms = {
+            "generator_loss": self.adversarial_loss.generator(*sides),
+            "discriminator_loss": self.adversarial_loss.discriminator(*sides),
+            "real_score": real_score,
+            "fake_score": fake_score,
+        }
+        if self.penalty:
+            terms["penalty"] = self._penalise(
+                lambda: [tape.gradient(logits[place], pictures[place]) for place in places],
+                batch,
+                training,
+            )
+        if self.adaptive:
+            terms["augment_probability"] = self._probability.value
+        return terms
+
+    def _judge(self, images, labels, seed, number, training):
+        """The discriminator's logits, as it always sees pictures: distorted and under noise.
+
+        The numbers 0, 1 and 2 stand for real and fake pictures, and those between.
+        """
+        if self.augment:
+            probability = self._probability.value if self.adaptive else self.augment_probability
+            images = augment(images, self.augment, probability, seed(AUGMENTS + number))
         if self.instance_noise:
-            images += self.instance_noise * self._normal(tf.shape(images), seed)
-        return self._call(self.discriminator, images, labels, training)
+            noise = tf.random.stateless_normal(
+                tf.shape(images), seed(NOISES + number), alg="philox"
+            )
+            images += self.instance_noise * noise
+        return call_with_labels(self.discriminator, images, labels, training)
 
-    def _normal(self, shape, seed):
-        return tf.random.stateless_normal(shape, seed, alg="philox")
+    def _penalise(self, gradients, batch, training):
+        """The penalty at this step, `(B,)`: none between its intervals."""
 
-    def _log(self, generator_loss, discriminator_loss, real_logits, fake_logits):
-        return self.track(
-            generator_loss=generator_loss,
-            discriminator_loss=discriminator_loss,
-            real_score=tf.sigmoid(real_logits),
-            fake_score=tf.sigmoid(fake_logits),
-        )
+        def values():
+            return tf.add_n([self.penalty.values(gradient) for gradient in gradients()])
+
+        interval = self.penalty.interval
+        if interval == 1 or not training:
+            return values()
+        due = self.step.value % interval == 0
+        return interval * tf.cond(due, values, lambda: tf.zeros((batch,)))
+
+    def _adapt(self, real_scores):
+        """Distorts more if the discriminator is too sure of real pictures, less otherwise."""
+        surplus = tf.reduce_mean(tf.sign(real_scores - 0.5)) - ADAPTIVE_TARGET
+        change = tf.cast(tf.shape(real_scores)[0], tf.float32) / ADAPTIVE_PICTURES
+        probability = self._probability.value + tf.sign(surplus) * change
+        self._probability.assign(tf.clip_by_value(probability, 0.0, 1.0))
 
     def _unpack(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -244,146 +385,6 @@ class DCGAN(GenerativeModel):
             )
         return images, labels if self.num_classes else None
 
-    def _call(self, network, first, labels, training):
-        inputs = first if labels is None else [first, labels]
-        return network(inputs, training=training)
-
-    # === Generation ===
-
-    def call(self, inputs, training=False):
-        return self.ema_generator(inputs, training=False)
-
-    def generate(self, num_images=None, labels=None, latents=None, seed=None):
-        """Generates images with the averaged generator.
-
-        Args:
-            num_images: int or None. Defaults to None: as many as `labels` or `latents`, or 64.
-            labels: int array `(N,)`, an int for all, or None. Classes of a conditional model.
-                Defaults to None: class `i % num_classes` for image `i`.
-            latents: float array `(N, latent_dim)` or None. Defaults to None: drawn from `seed`.
-            seed: int or None. The same seed gives the same images, and image `i` doesn't depend
-                on `num_images`. Defaults to None: a fresh seed at each call.
-
-        Returns:
-            uint8 array `(N, H, W, C)`.
-
-        Raises:
-            ValueError: counts that differ, labels out of range or of a model without classes,
-                latents of another shape or not finite.
-        """
-        counts = {len(rows) for rows in (labels, latents) if np.ndim(rows) > 0}
-        counts |= set() if num_images is None else {num_images}
-        if len(counts) > 1:
-            raise ValueError(
-                "`num_images`, `labels` and `latents` must agree in number. "
-                f"Received: {sorted(counts)}"
-            )
-        seeds = row_seeds(counts.pop() if counts else 64, seed)
-        if latents is None:
-            latents = in_batches(self._draw, seeds)
-        rows = [self._check_latents(latents)]
-        if self.num_classes:
-            rows.append(self._check_labels(labels, len(seeds)))
-        elif labels is not None:
-            raise ValueError("The model has no classes, so `labels` can't be given.")
-        return in_batches(self._decode_uint8, *rows)
-
-    def interpolate(self, start, end, steps=8, labels=None):
-        """Generates the pictures on the way from one latent to another.
-
-        The way is spherical: latents in between are as long as latents are.
-
-        Args:
-            start: int (a seed, as of `generate(1, seed=start)`) or float array `(latent_dim,)`.
-            end: the same for the last picture.
-            steps: int. Number of pictures, both ends included; at least 2. Defaults to 8.
-            labels: int or None. Class of all of them, for a conditional model; defaults to 0.
-
-        Returns:
-            uint8 array `(steps, H, W, C)`.
-
-        Raises:
-            ValueError: fewer than 2 steps, or latents of another shape.
-
-        Reference:
-            White: Sampling Generative Networks, 2016.
-        """
-        if not isinstance(steps, (int, np.integer)) or steps < 2:
-            raise ValueError(f"`steps` must be at least 2. Received: steps={steps!r}")
-        a, b = (
-            in_batches(self._draw, row_seeds(1, end_)) if np.ndim(end_) == 0 else [end_]
-            for end_ in (start, end)
-        )
-        a, b = self._check_latents(np.stack([a[0], b[0]]))[:, None]
-        path = path_between(a, b, steps, "spherical")[0]
-        if self.num_classes:
-            labels = np.full(steps, 0 if labels is None else labels)
-        return self.generate(latents=path, labels=labels)
-
-    def preview(self, batch=None):
-        labels = None
-        if self.num_classes:  # one class a column
-            columns = min(self.num_classes, 10)
-            labels = np.tile(np.arange(columns), PREVIEW_SIDE)
-            images = self.generate(labels=labels, seed=self.seed)
-            return {"samples": images.reshape(PREVIEW_SIDE, columns, *self.image_shape)}
-        images = self.generate(PREVIEW_SIDE**2, seed=self.seed)
-        return {"samples": images.reshape(PREVIEW_SIDE, PREVIEW_SIDE, *self.image_shape)}
-
-    def _check_latents(self, latents):
-        latents = np.asarray(latents, np.float32)
-        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
-            raise ValueError(
-                f"Latents must have the shape (N, {self.latent_dim}). "
-                f"Received: shape={latents.shape}"
-            )
-        if not np.isfinite(latents).all():
-            raise ValueError("Latents must be finite; these hold NaN or infinite values.")
-        return latents
-
-    def _check_labels(self, labels, count):
-        if labels is None:
-            labels = np.arange(count) % self.num_classes
-        labels = np.broadcast_to(np.asarray(labels), (count,))
-        if not np.issubdtype(labels.dtype, np.integer) or (
-            labels.min() < 0 or labels.max() >= self.num_classes
-        ):
-            raise ValueError(
-                f"Labels must be whole numbers from 0 to {self.num_classes - 1}. "
-                f"Received: labels={labels}"
-            )
-        return labels.astype(np.int32)
-
-    @tf.function(reduce_retracing=True)
-    def _draw(self, seeds):
-        return draw_latents(seeds, self.latent_dim)
-
-    @tf.function(reduce_retracing=True)
-    def _decode_uint8(self, latents, labels=None):
-        return to_uint8(self._call(self.ema_generator, latents, labels, training=False))
-
-    # === Serving ===
-
-    def serving_signatures(self):
-        latent = tf.TensorSpec((None, self.latent_dim), tf.float32, "latent")
-        seed = tf.TensorSpec((None,), tf.int64, "seed")
-        label = [tf.TensorSpec((None,), tf.int32, "label")] if self.num_classes else []
-
-        def decode(latent, label=None):
-            images = self._call(self.ema_generator, latent, label, training=False)
-            return {"image": (images + 1) / 2}
-
-        def generate_png(seed, label=None):
-            seeds = tf.stack([seed, tf.zeros_like(seed)], axis=1)
-            latents = draw_latents(seeds, self.latent_dim)
-            images = self._call(self.ema_generator, latents, label, training=False)
-            return {"image_bytes": encode_png(images)}
-
-        return {
-            "decode": Signature(decode, [latent, *label]),
-            "generate_png": Signature(generate_png, [seed, *label]),
-        }
-
     # === Config ===
 
     def get_config(self):
@@ -393,7 +394,13 @@ class DCGAN(GenerativeModel):
             "generator_filters": self.generator_filters,
             "discriminator_filters": self.discriminator_filters,
             "num_classes": self.num_classes,
+            "upsampling": self.upsampling,
+            "residual": self.residual,
+            "discriminator_normalization": self.discriminator_normalization,
+            "minibatch_stddev": self.minibatch_stddev,
             "instance_noise": self.instance_noise,
+            "augment": self.augment,
+            "augment_probability": self.augment_probability,
             "ema_decay": self.ema_decay,
             **super().get_config(),
         }
@@ -405,6 +412,8 @@ class DCGAN(GenerativeModel):
             "generator_optimizer": keras.optimizers.serialize(self.generator_optimizer),
             "discriminator_optimizer": keras.optimizers.serialize(self.discriminator_optimizer),
             "loss": keras.saving.serialize_keras_object(self.adversarial_loss),
+            "penalty": self.penalty and keras.saving.serialize_keras_object(self.penalty),
+            "discriminator_steps": self.discriminator_steps,
             **self._compile_kwargs,
         }
 

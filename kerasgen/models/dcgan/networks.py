@@ -3,33 +3,93 @@
 import keras
 from keras import layers
 
+from kerasgen.layers import ConditionalBatchNormalization, MinibatchStdDev, SpectralNorm
 from kerasgen.models.stages import num_stages, stage_filters
 
 BATCH_NORM_MOMENTUM = 0.9  # a short training must not wait a thousand steps for its statistics
+UPSAMPLINGS = ("transposed", "resize")
+NORMALIZATIONS = ("batch", "spectral", None)
 
 
-class _Seeds:
-    """Hands out one initialiser seed after another, all derived from one."""
+class _Parts:
+    """Layers that are initialised, and computed, as all of a network are.
 
-    def __init__(self, seed):
-        self.seed = seed
-        self.drawn = 0
+    Args:
+        seed: int. Every initial weight is derived from it.
+        dtype: str or `keras.DTypePolicy`.
+        spectral: bool. Whether kernels are divided by their spectral norm.
+    """
+
+    def __init__(self, seed, dtype, spectral=False):
+        self.seed = seed * 1009
+        self.dtype = dtype
+        self.spectral = spectral
 
     def normal(self, stddev=0.02):
-        self.drawn += 1
-        return keras.initializers.RandomNormal(stddev=stddev, seed=self.seed * 1009 + self.drawn)
+        self.seed += 1
+        return keras.initializers.RandomNormal(stddev=stddev, seed=self.seed)
+
+    def convolution(self, filters, kernel_size, stride=1, bias=True, transposed=False):
+        kind = layers.Conv2DTranspose if transposed else layers.Conv2D
+        return self._normed(
+            kind(
+                filters,
+                kernel_size,
+                strides=stride,
+                padding="same",
+                use_bias=bias,
+                kernel_initializer=self.normal(),
+                dtype=self.dtype,
+            )
+        )
+
+    def dense(self, units, bias=True, dtype=None):
+        return self._normed(
+            layers.Dense(
+                units, use_bias=bias, kernel_initializer=self.normal(), dtype=dtype or self.dtype
+            )
+        )
+
+    def embedding(self, num_classes, size, stddev=0.02, dtype=None):
+        return layers.Embedding(
+            num_classes, size, embeddings_initializer=self.normal(stddev), dtype=dtype or self.dtype
+        )
+
+    def relu(self, slope=0.0):
+        return layers.LeakyReLU(slope, dtype=self.dtype) if slope else layers.ReLU(dtype=self.dtype)
+
+    def _normed(self, layer):
+        if not self.spectral:
+            return layer
+        return SpectralNorm(layer, iterate_in_calls=False, seed=self.seed)
 
 
-def build_generator(image_shape, latent_dim, filters, num_classes, seed, dtype):
+def build_generator(
+    image_shape,
+    latent_dim,
+    filters,
+    num_classes=None,
+    upsampling="transposed",
+    residual=False,
+    seed=0,
+    dtype="float32",
+):
     """Builds the network from latent vectors to pictures in [-1, 1].
 
     Args:
         image_shape: tuple of 3 ints. Height, width and channels, sides in pixels.
         latent_dim: int. Length of the latent vector.
         filters: int. Width of the stage next to the picture; it doubles inwards.
-        num_classes: int or None. With classes the network has a second input, the labels.
-        seed: int. Every initial weight is derived from it.
+        num_classes: int or None. With classes the network has a second input, the labels: an
+            embedding of them goes along with the latent, and each batch normalisation has a
+            scale and a shift for each. Defaults to None.
+        upsampling: "transposed", each stage is a transposed convolution; "resize", each doubles
+            the pixels and convolves them. Defaults to "transposed".
+        residual: bool. Whether each stage is a residual block, whose upsampling is "resize".
+            Defaults to False.
+        seed: int. Every initial weight is derived from it. Defaults to 0.
         dtype: str or `keras.DTypePolicy`. The compute policy; the output is float32 always.
+            Defaults to "float32".
 
     Returns:
         A functional `keras.Model`: latents `(B, latent_dim)` (and int labels `(B,)`) to
@@ -38,46 +98,59 @@ def build_generator(image_shape, latent_dim, filters, num_classes, seed, dtype):
     height, width, channels = image_shape
     stages = num_stages(image_shape)
     widths = stage_filters(filters, stages)[::-1]
-    seeds = _Seeds(seed)
+    make = _Parts(seed, dtype)
 
     latent = keras.Input((latent_dim,), name="latent")
+    label = keras.Input((), dtype="int32", name="label") if num_classes else None
     inputs, x = latent, latent
     if num_classes:
-        label = keras.Input((), dtype="int32", name="label")
         inputs = [latent, label]
-        embedding = layers.Embedding(
-            num_classes, latent_dim, embeddings_initializer=seeds.normal(1.0), dtype=dtype
-        )(label)
+        embedding = make.embedding(num_classes, latent_dim, 1.0)(label)
         x = layers.Concatenate(dtype=dtype)([latent, embedding])
 
     def normalise(x):
-        x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x)
-        return layers.ReLU(dtype=dtype)(x)
+        if num_classes:
+            norm = ConditionalBatchNormalization(num_classes, BATCH_NORM_MOMENTUM, dtype=dtype)
+            return make.relu()(norm([x, label]))
+        return make.relu()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x))
+
+    def double(x):
+        return layers.UpSampling2D(dtype=dtype)(x)
+
+    def upsample(x, width_, bias=False):
+        if upsampling == "transposed":
+            return make.convolution(width_, 4, stride=2, bias=bias, transposed=True)(x)
+        return make.convolution(width_, 3, bias=bias)(double(x))
 
     base = (height >> stages, width >> stages, widths[0])
-    x = layers.Dense(
-        base[0] * base[1] * base[2], use_bias=False, kernel_initializer=seeds.normal(), dtype=dtype
-    )(x)
-    x = normalise(layers.Reshape(base, dtype=dtype)(x))
-    for width_ in widths[1:]:
-        x = layers.Conv2DTranspose(
-            width_,
-            4,
-            strides=2,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=seeds.normal(),
-            dtype=dtype,
-        )(x)
+    x = make.dense(base[0] * base[1] * base[2], bias=residual)(x)
+    x = layers.Reshape(base, dtype=dtype)(x)
+    if residual:
+        for width_ in [*widths[1:], filters]:
+            main = make.convolution(width_, 3, bias=False)(double(normalise(x)))
+            main = make.convolution(width_, 3)(normalise(main))
+            short = x if x.shape[-1] == width_ else make.convolution(width_, 1)(x)
+            x = layers.Add(dtype=dtype)([main, double(short)])
+        x = make.convolution(channels, 3)(normalise(x))
+    else:
         x = normalise(x)
-    x = layers.Conv2DTranspose(
-        channels, 4, strides=2, padding="same", kernel_initializer=seeds.normal(), dtype=dtype
-    )(x)
+        for width_ in widths[1:]:
+            x = normalise(upsample(x, width_))
+        x = upsample(x, channels, bias=True)
     image = layers.Activation("tanh", dtype="float32", name="image")(x)
     return keras.Model(inputs, image, name="generator")
 
 
-def build_discriminator(image_shape, filters, num_classes, seed, dtype):
+def build_discriminator(
+    image_shape,
+    filters,
+    num_classes=None,
+    normalization="batch",
+    residual=False,
+    minibatch_stddev=False,
+    seed=0,
+    dtype="float32",
+):
     """Builds the network from pictures to one logit: the higher, the more real.
 
     With classes, the logit is that of a projection discriminator.
@@ -86,8 +159,14 @@ def build_discriminator(image_shape, filters, num_classes, seed, dtype):
         image_shape: tuple of 3 ints. Height, width and channels, sides in pixels.
         filters: int. Width of the stage next to the picture; it doubles inwards.
         num_classes: int or None. With classes the network has a second input, the labels.
-        seed: int. Every initial weight is derived from it.
+            Defaults to None.
+        normalization: "batch", "spectral" or None. Defaults to "batch".
+        residual: bool. Whether each stage is a residual block. Defaults to False.
+        minibatch_stddev: bool. Whether the last features say how different the pictures of a
+            batch are. Defaults to False.
+        seed: int. Every initial weight is derived from it. Defaults to 0.
         dtype: str or `keras.DTypePolicy`. The compute policy; the logit is float32 always.
+            Defaults to "float32".
 
     Returns:
         A functional `keras.Model`: pictures `(B, H, W, C)` in [-1, 1] (and int labels `(B,)`)
@@ -96,33 +175,37 @@ def build_discriminator(image_shape, filters, num_classes, seed, dtype):
     Reference:
         Miyato, Koyama: cGANs with Projection Discriminator, 2018 (the conditional logit).
     """
-    seeds = _Seeds(seed)
+    make = _Parts(seed, dtype, spectral=normalization == "spectral")
     image = keras.Input(image_shape, name="image")
     inputs, x = image, image
+
+    def normalise(x):
+        if normalization != "batch":
+            return x
+        return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x)
+
+    def halve(x):
+        return layers.AveragePooling2D(2, dtype=dtype)(x)
+
     for stage, width in enumerate(stage_filters(filters, num_stages(image_shape))):
-        x = layers.Conv2D(
-            width,
-            4,
-            strides=2,
-            padding="same",
-            use_bias=stage == 0,
-            kernel_initializer=seeds.normal(),
-            dtype=dtype,
-        )(x)
-        if stage:
-            x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x)
-        x = layers.LeakyReLU(0.2, dtype=dtype)(x)
+        if residual:
+            main = x if stage == 0 else make.relu(0.2)(normalise(x))
+            main = make.relu(0.2)(normalise(make.convolution(width, 3)(main)))
+            main = halve(make.convolution(width, 3)(main))
+            x = layers.Add(dtype=dtype)([main, make.convolution(width, 1)(halve(x))])
+        else:
+            x = make.convolution(width, 4, stride=2, bias=stage == 0 or normalization != "batch")(x)
+            x = make.relu(0.2)(normalise(x) if stage else x)
+    if residual:
+        x = make.relu(0.2)(x)
+    if minibatch_stddev:
+        x = MinibatchStdDev(dtype=dtype)(x)
     features = layers.Flatten(dtype=dtype)(x)
-    logit = layers.Dense(1, kernel_initializer=seeds.normal(), dtype="float32")(features)
+    logit = make.dense(1, dtype="float32")(features)
     if num_classes:
         label = keras.Input((), dtype="int32", name="label")
         inputs = [image, label]
-        embedding = layers.Embedding(
-            num_classes,
-            features.shape[-1],
-            embeddings_initializer=seeds.normal(),
-            dtype="float32",
-        )(label)
+        embedding = make.embedding(num_classes, features.shape[-1], dtype="float32")(label)
         match = layers.Dot(axes=1, dtype="float32")([features, embedding])
         logit = layers.Add(dtype="float32")([logit, match])
     return keras.Model(inputs, logit, name="discriminator")

@@ -144,8 +144,8 @@ def make_kerasgen(shape, seed, policy="float32", **settings):
 
 def make_documented(shape, seed):
     model = DocumentedGAN(
-        build_generator(shape, LATENT_DIM, GENERATOR_FILTERS, None, 2 * seed, "float32"),
-        build_discriminator(shape, DISCRIMINATOR_FILTERS, None, 2 * seed + 1, "float32"),
+        build_generator(shape, LATENT_DIM, GENERATOR_FILTERS, seed=2 * seed),
+        build_discriminator(shape, DISCRIMINATOR_FILTERS, seed=2 * seed + 1),
         seed,
     )
     model.compile(adam(), adam())

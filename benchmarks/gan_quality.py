@@ -1,0 +1,218 @@
+"""Measures the quality of a GAN's pictures over the time of its training, at 32x32 pixels.
+
+`peers`: kerasgen's DCGAN as it is by default, and what others publish (`gan_peers.py`), for the
+same minutes of training, in turns: each trains up to the next time of measurement, then the next
+one does. Evaluation is outside the clock. The Fréchet distance and the coverage are of as many
+samples as there are test pictures, against these.
+
+`ablation`: kerasgen's DCGAN with one setting changed, each for the same minutes.
+"""
+
+import argparse
+import importlib.util
+import json
+
+import numpy as np
+from gan_peers import PEERS, SIDE
+from matplotlib.figure import Figure
+from reporting import print_header, print_table, rotated
+
+import kerasgen
+from kerasgen import metrics
+
+ABLATION = {
+    "default": {},
+    "no noise": {"instance_noise": 0.0},
+    "no moving average": {"ema_decay": 0.0},
+    "spectral norm": {"discriminator_normalization": "spectral"},
+    "no normalisation": {"discriminator_normalization": None},
+    "resized": {"upsampling": "resize"},
+    "residual": {"residual": True},
+    "minibatch deviation": {"minibatch_stddev": True},
+    "augmentation": {"augment": ["translation", "cutout"]},
+    "adaptive": {"augment": ["translation", "cutout"], "augment_probability": "adaptive"},
+    "R1": {"compile": {"penalty": "r1"}},
+    "R1, no normalisation": {"discriminator_normalization": None, "compile": {"penalty": "r1"}},
+    "least squares": {"compile": {"loss": "least_squares"}},
+    "hinge, spectral norm": {
+        "discriminator_normalization": "spectral",
+        "compile": {"loss": "hinge"},
+    },
+    "Wasserstein, gradient penalty": {
+        "discriminator_normalization": None,
+        "compile": {"loss": "wasserstein", "penalty": "wgan_gp"},
+    },
+    "relativistic, R1 and R2": {
+        "discriminator_normalization": None,
+        "compile": {"loss": "relativistic_paired", "penalty": "r1_r2"},
+    },
+    "two discriminator steps": {"compile": {"discriminator_steps": 2}},
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["peers", "ablation"])
+    parser.add_argument("--data", default="fashion_mnist")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5, 10, 20])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--contenders", nargs="+", default=["kerasgen", *PEERS])
+    parser.add_argument("--arms", nargs="+", choices=ABLATION, default=list(ABLATION))
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--precision", default="mixed_bfloat16", help="of kerasgen's model")
+    parser.add_argument("--set", type=json.loads, default={}, help="JSON: kerasgen's arguments")
+    parser.add_argument("--out", help="picture: 8 samples of each contender, a row each")
+    parser.add_argument("--figure", help="picture: distance over minutes")
+    return parser.parse_args()
+
+
+class Ours:
+    """kerasgen's DCGAN behind what the peers have."""
+
+    def __init__(self, arguments, channels, seed, compile=None, **settings):
+        settings = {"dtype": arguments.precision, **arguments.set, **settings}
+        self.batch_size = arguments.batch_size
+        self.seed = seed
+        self.model = kerasgen.DCGAN((SIDE, SIDE, channels), seed=seed, **settings)
+        self.model.compile(**(compile or {}))
+
+    @property
+    def steps(self):
+        return int(self.model.step)
+
+    def load(self, **where):
+        where = {**where, "seed": self.seed, "batch_size": self.batch_size}
+        self.dataset = kerasgen.data.load_images(**where)
+
+    def train(self, minutes):
+        limit = kerasgen.callbacks.TimeLimit(minutes)
+        self.model.fit(self.dataset, epochs=10**6, callbacks=[limit], verbose=0, shuffle=False)
+
+    def sample(self, count, seed=0):
+        return self.model.generate(count, seed=seed)
+
+
+class Judge:
+    """Fréchet distance and coverage of samples against the test pictures."""
+
+    def __init__(self, where):
+        dataset = kerasgen.data.load_images(
+            split="test", shuffle=False, drop_remainder=False, batch_size=250, **where
+        )
+        self.pictures, _ = kerasgen.data.collect_images(dataset)
+        self.channels = self.pictures.shape[3]
+        self.extractor = metrics.get_extractor("fashion-cnn")
+        self.features = self.extractor(self.pictures)
+
+    def measure(self, contender):
+        samples = contender.sample(len(self.pictures))
+        features = self.extractor(samples)
+        distance = metrics.frechet_distance(self.features, features)
+        return distance, metrics.prdc(self.features, features).coverage, samples
+
+
+def main():
+    arguments = parse_arguments()
+    print_header(f"Quality of a GAN, {arguments.part}", **vars(arguments))
+    where = {"source": arguments.data, "image_size": SIDE, "data_dir": arguments.data_dir}
+    judge = Judge(where)
+    makers = make_peers(arguments) if arguments.part == "peers" else make_arms(arguments)
+    found, rows = {}, []
+    for seed in arguments.seeds:
+        contenders = {name: make(judge.channels, seed) for name, make in makers.items()}
+        for contender in contenders.values():
+            contender.load(**where)
+        before = 0.0
+        for turn, minutes in enumerate(arguments.minutes):
+            for name in rotated(list(contenders), turn):
+                contender = contenders[name]
+                contender.train(minutes - before)
+                distance, coverage, samples = judge.measure(contender)
+                found.setdefault(name, {}).setdefault(minutes, []).append((distance, coverage))
+                print(
+                    f"seed {seed}, {minutes:g} min, {name}: {contender.steps} steps, "
+                    f"FD {distance:.3f}, coverage {coverage:.3f}",
+                    flush=True,
+                )
+                if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
+                    rows.append(samples[:8])
+            before = minutes
+    print_quality(found, arguments)
+    if arguments.out:
+        kerasgen.plots.write_grid(arguments.out, np.stack(rows))
+    if arguments.figure:
+        draw(found).savefig(arguments.figure, dpi=120)
+
+
+def make_peers(arguments):
+    makers = {}
+    for name in arguments.contenders:
+        if name == "kerasgen":
+            makers[name] = lambda channels, seed: Ours(arguments, channels, seed)
+        elif name == "pytorch" and importlib.util.find_spec("torch") is None:
+            print("PyTorch isn't installed: its example is left out.")
+        else:
+            makers[name] = PEERS[name]
+    return makers
+
+
+def make_arms(arguments):
+    def maker(changes):
+        return lambda channels, seed: Ours(arguments, channels, seed, **changes)
+
+    return {name: maker(ABLATION[name]) for name in arguments.arms}
+
+
+def print_quality(found, arguments):
+    columns = ["FD (coverage), medians", *(f"{minutes:g} min" for minutes in arguments.minutes)]
+    rows = []
+    for name, times in found.items():
+        medians = [np.median(values, axis=0) for values in times.values()]
+        rows.append([name, *(f"{distance:.2f} ({cover:.3f})" for distance, cover in medians)])
+    print_table(columns, rows)
+    ours = found.get("kerasgen")
+    peers = {name: times for name, times in found.items() if name in PEERS}
+    if not ours or not peers:
+        return
+    last = arguments.minutes[-1]
+    final = {name: np.median([d for d, _ in times[last]]) for name, times in peers.items()}
+    best = min(final, key=final.get)
+    ends = [time_to(ours, seed, final[best]) for seed in range(len(arguments.seeds))]
+    own = np.median([d for d, _ in ours[last]])
+    print(
+        f"Best peer after {last:g} minutes: {best}, FD {final[best]:.2f}; kerasgen {own:.2f}, "
+        f"{own / final[best]:.3f} of it. kerasgen is as good after {np.median(ends):.2f} minutes."
+    )
+
+
+def time_to(times, place, distance):
+    """Minutes until a distance is reached, between measurements on a line of its logarithm."""
+    minutes = list(times)
+    logs = np.log([times[minute][place][0] for minute in minutes])
+    for i, value in enumerate(logs):
+        if value <= np.log(distance):
+            if i == 0:
+                return minutes[0]
+            share = (logs[i - 1] - np.log(distance)) / (logs[i - 1] - value)
+            return minutes[i - 1] + share * (minutes[i] - minutes[i - 1])
+    return np.inf
+
+
+def draw(found):
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for name, times in found.items():
+        values = np.array([[distance for distance, _ in some] for some in times.values()])
+        (line,) = axes.plot(list(times), np.median(values, axis=1), marker="o", label=name)
+        axes.fill_between(
+            list(times), values.min(axis=1), values.max(axis=1), color=line.get_color(), alpha=0.2
+        )
+    axes.set(xlabel="minutes of training", ylabel="Fréchet distance", xscale="log", yscale="log")
+    axes.legend(title="median, and range over the seeds")
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -52,8 +52,10 @@ class TestConditionalDCGAN(ModelChecks):
             np.testing.assert_array_equal(tf.io.decode_image(png), expected)
 
 
-class TestDCGANWithOptions(ModelChecks):
-    model_class = kerasgen.DCGAN
+class WithOptions(TestDCGAN):
+    """The same checks, of which some are called below, with every option at once."""
+
+    __test__ = False
     init_kwargs = {
         **SMALL,
         "residual": True,
@@ -62,18 +64,21 @@ class TestDCGANWithOptions(ModelChecks):
         "augment": ("translation", "cutout", "flip"),
         "augment_probability": "adaptive",
     }
-    networks = ["generator", "discriminator"]
-    optimizers = ["generator_optimizer", "discriminator_optimizer"]
-    falling = "discriminator_loss"
-    shapes = [(12, 20, 3)]
 
     def compile_kwargs(self):
         return {
             "loss": "relativistic_paired",
             "penalty": losses.R1R2(0.1),
             "discriminator_steps": 2,
-            "learning_rate": 2e-3,
         }
+
+
+def test_options_survive_saving(tmp_path):
+    WithOptions().test_saved_model_continues_as_if_never_saved(tmp_path)
+
+
+def test_options_train_in_half_precision():
+    WithOptions().test_mixed_precision_trains("mixed_float16")
 
 
 def small(compiled=None, **changes):

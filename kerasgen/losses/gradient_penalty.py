@@ -52,8 +52,18 @@ class GradientPenalty:
         return cls(**config)
 
 
+class _ZeroCentred(GradientPenalty):
+    """Half the squared length of the gradient."""
+
+    def __init__(self, weight=1.0):
+        super().__init__(weight)
+
+    def values(self, gradients):
+        return self.weight / 2 * _squared_lengths(gradients)
+
+
 @keras.saving.register_keras_serializable("kerasgen")
-class R1(GradientPenalty):
+class R1(_ZeroCentred):
     """Half the squared length of the gradient at real pictures. Named "r1".
 
     Args:
@@ -75,15 +85,12 @@ class R1(GradientPenalty):
         whole("interval", interval, 1)
         self.interval = int(interval)
 
-    def values(self, gradients):
-        return self.weight / 2 * _squared_lengths(gradients)
-
     def get_config(self):
         return {**super().get_config(), "interval": self.interval}
 
 
 @keras.saving.register_keras_serializable("kerasgen")
-class R2(GradientPenalty):
+class R2(_ZeroCentred):
     """Half the squared length of the gradient at fake pictures. Named "r2".
 
     Args:
@@ -95,15 +102,9 @@ class R2(GradientPenalty):
 
     places = ("fake",)
 
-    def __init__(self, weight=1.0):
-        super().__init__(weight)
-
-    def values(self, gradients):
-        return self.weight / 2 * _squared_lengths(gradients)
-
 
 @keras.saving.register_keras_serializable("kerasgen")
-class R1R2(R2):
+class R1R2(_ZeroCentred):
     """`R1` and `R2` with the same weight: what the relativistic loss wants. Named "r1_r2".
 
     Args:

@@ -269,6 +269,8 @@ def test_augmentation_follows_how_sure_the_discriminator_is():
     assert float(model._probability) == 1.0
     logs = model.fit(model_data(), epochs=1, verbose=0).history
     assert logs["augment_probability"][0] > 0.99
+    plain = small(augment_probability="adaptive")  # of no augmentation
+    assert "augment_probability" not in plain.train_step(batch())
 
 
 def test_labels_scale_and_shift_the_generator_s_features():

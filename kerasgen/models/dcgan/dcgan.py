@@ -184,7 +184,9 @@ class DCGAN(LatentGenerator):
         self._probability = self.add_weight(
             name="augment_probability",
             shape=(),
-            initializer="zeros" if self.adaptive else "ones",
+            initializer=keras.initializers.Constant(
+                0 if augment_probability == "adaptive" else augment_probability
+            ),
             trainable=False,
             aggregation="mean",
         )
@@ -347,8 +349,7 @@ class DCGAN(LatentGenerator):
         The numbers 0, 1 and 2 stand for real and fake pictures, and those between.
         """
         if self.augment:
-            probability = self._probability.value if self.adaptive else self.augment_probability
-            images = augment(images, self.augment, probability, seed(AUGMENTS + number))
+            images = augment(images, self.augment, self._probability.value, seed(AUGMENTS + number))
         if self.instance_noise:
             noise = tf.random.stateless_normal(
                 tf.shape(images), seed(NOISES + number), alg="philox"

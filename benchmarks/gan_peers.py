@@ -168,14 +168,14 @@ class KerasDocumentationPeer(KerasPeer):
 class PyTorchPeer:
     """The discriminator learns from real and from fake pictures, then the generator, in turns."""
 
-    batch_size, latent_dim, filters = 64, 100, 64
+    batch_size, latent_dim = 64, 100
 
-    def __init__(self, channels, seed):
+    def __init__(self, channels, seed, side=SIDE, generator_filters=64, discriminator_filters=64):
         import torch
 
         self.torch = torch
         torch.manual_seed(seed)
-        nn, width = torch.nn, self.filters
+        nn, inner = torch.nn, range((side // 8).bit_length() - 1)
 
         def up(inputs, outputs, stride, padding):
             convolution = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False)
@@ -186,18 +186,18 @@ class PyTorchPeer:
             convolution = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
             return [convolution, *norms, nn.LeakyReLU(0.2, inplace=True)]
 
+        wide = generator_filters << len(inner)
         self.generator = nn.Sequential(
-            *up(self.latent_dim, 4 * width, 1, 0),
-            *up(4 * width, 2 * width, 2, 1),
-            *up(2 * width, width, 2, 1),
-            nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False),
+            *up(self.latent_dim, wide, 1, 0),
+            *(part for i in inner for part in up(wide >> i, wide >> i + 1, 2, 1)),
+            nn.ConvTranspose2d(generator_filters, channels, 4, 2, 1, bias=False),
             nn.Tanh(),
         )
+        narrow = discriminator_filters
         self.discriminator = nn.Sequential(
-            *down(channels, width, norm=False),
-            *down(width, 2 * width),
-            *down(2 * width, 4 * width),
-            nn.Conv2d(4 * width, 1, 4, 1, 0, bias=False),
+            *down(channels, narrow, norm=False),
+            *(part for i in inner for part in down(narrow << i, narrow << i + 1)),
+            nn.Conv2d(narrow << len(inner), 1, 4, 1, 0, bias=False),
             nn.Sigmoid(),
         )
         self.optimizers = []

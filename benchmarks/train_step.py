@@ -15,7 +15,15 @@ both steps run as the train function that Keras compiles for `fit`:
   here have batch normalisation, so they are called with `training=True`, which the example, whose
   networks have none, needn't say.
 
+- pytorch, if it is installed: the PyTorch examples' method in its eager mode, with networks of the
+  same widths. The discriminator's two halves and the generator are updated in turns; the fake
+  pictures go through the discriminator a second time, which also takes the gradients of its
+  weights again.
+
 With `--precision mixed_bfloat16` one more contender is kerasgen's step under that policy.
+
+The roofline: what a step's convolutions and products need in all, over the time of the step, beside
+what products of 2,048 x 2,048 matrices reach in the same rounds.
 
 Steps are timed one by one in blocks; the contenders take turns, another one first each round.
 Every weight of every contender must have moved in the end.
@@ -23,10 +31,13 @@ Every weight of every contender must have moved in the end.
 
 import argparse
 import dataclasses
+import importlib.util
+import math
 
 import keras
 import numpy as np
 import tensorflow as tf
+from gan_peers import PyTorchPeer
 from reporting import Stopwatch, print_header, print_table, rotated
 
 import kerasgen
@@ -36,6 +47,7 @@ LATENT_DIM = 100
 GENERATOR_FILTERS = 48
 DISCRIMINATOR_FILTERS = 32
 LABEL_NOISE = 0.05
+MATRIX = 2048
 
 
 class DocumentedGAN(keras.Model):
@@ -94,18 +106,20 @@ class DocumentedGAN(keras.Model):
 
 @dataclasses.dataclass
 class Contender:
-    """A compiled model with its own iterator over the same data.
+    """A model with its own iterator over the same data.
 
     Attributes:
-        model: `keras.Model` with `generator` and `discriminator`.
+        weights: function without arguments to copies of everything that a step must move.
         step: callable that takes one training step.
         before: list of arrays, the initial weights.
+        gflop: float or None. What a step's convolutions and products need, 10^9 operations.
         wall, cpu: lists of floats. Seconds of each step, and a step's CPU seconds in each block.
     """
 
-    model: keras.Model
+    weights: object
     step: object
     before: list
+    gflop: float | None = None
     wall: list = dataclasses.field(default_factory=list)
     cpu: list = dataclasses.field(default_factory=list)
 
@@ -173,7 +187,66 @@ def make_contender(model, shape, arguments):
         logs = train_function(batches)
         return [float(value) for value in logs.values()]  # waits for the step's end
 
-    return Contender(model, step, trained_weights(model))
+    gflop = None
+    if isinstance(model, kerasgen.DCGAN):
+        gflop = arguments.batch_size * step_operations(model) / 1e9
+    return Contender(lambda: trained_weights(model), step, trained_weights(model), gflop)
+
+
+def make_pytorch(shape, arguments):
+    peer = PyTorchPeer(shape[2], arguments.seed, shape[0], GENERATOR_FILTERS, DISCRIMINATOR_FILTERS)
+    peer.batch_size = arguments.batch_size
+    peer.load(source="digits", image_size=shape[:2], channels=shape[2])
+    batches = iter(peer.pictures[: len(peer.pictures) // peer.batch_size * peer.batch_size]
+                   .split(peer.batch_size) * 10_000)  # fmt: skip
+
+    def weights():
+        networks = (peer.generator, peer.discriminator)
+        return [p.detach().numpy().copy() for network in networks for p in network.parameters()]
+
+    return Contender(weights, lambda: peer.step(next(batches)), weights())
+
+
+def step_operations(model):
+    """Multiplications and additions of a step of kerasgen's DCGAN, for one picture.
+
+    Each layer needs as many for its outputs, for its inputs' gradients, and for its weights'. The
+    generator's first one needs none for its inputs; the discriminator sees real and generated
+    pictures, and its first one needs the gradients of the latter only.
+    """
+    first, *generator = layer_operations(model.generator)
+    edge, *discriminator = layer_operations(model.discriminator)
+    return 2 * first + 3 * sum(generator) + 5 * edge + 7 * sum(discriminator)
+
+
+def layer_operations(network):
+    found = []
+    for layer in network.layers:
+        if not hasattr(layer, "kernel"):
+            continue
+        positions = 1
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            positions = math.prod(layer.input.shape[1:3])
+        elif isinstance(layer, keras.layers.Conv2D):
+            positions = math.prod(layer.output.shape[1:3])
+        found.append(2 * positions * math.prod(layer.kernel.shape))
+    return found
+
+
+class Peak:
+    """What products of large matrices reach, in 10^9 operations a second."""
+
+    def __init__(self, dtype):
+        self.matrix = tf.cast(tf.random.stateless_normal((MATRIX, MATRIX), (0, 1)), dtype)
+        self.rates = []
+        self.product = tf.function(lambda a: tf.reduce_sum(a @ a))
+        self.product(self.matrix)
+
+    def measure(self):
+        watch = Stopwatch()
+        for _ in range(3):
+            self.product(self.matrix).numpy()
+        self.rates.append(3 * 2 * MATRIX**3 / watch.read()[0] / 1e9)
 
 
 def make_contenders(shape, arguments):
@@ -186,7 +259,11 @@ def make_contenders(shape, arguments):
         name = f"kerasgen {arguments.precision}"
         models[name] = make_kerasgen(shape, arguments.seed, arguments.precision)
     check_equal_start(models)
-    return {name: make_contender(model, shape, arguments) for name, model in models.items()}
+    contenders = {name: make_contender(model, shape, arguments) for name, model in models.items()}
+    square = shape[0] == shape[1] and shape[0] & (shape[0] - 1) == 0
+    if square and importlib.util.find_spec("torch") is not None:
+        contenders["pytorch"] = make_pytorch(shape, arguments)
+    return contenders
 
 
 def check_equal_start(models):
@@ -197,7 +274,7 @@ def check_equal_start(models):
 
 
 def check_moved(name, contender):
-    for before, after in zip(contender.before, trained_weights(contender.model), strict=True):
+    for before, after in zip(contender.before, contender.weights(), strict=True):
         if not np.isfinite(after).all() or np.array_equal(before, after):
             raise RuntimeError(f"{name} left a weight of shape {before.shape} unmoved or broken.")
 
@@ -211,13 +288,15 @@ def run_block(contender, steps):
     contender.cpu.append(block.read()[1] / steps)
 
 
-def measure(contenders, arguments):
+def measure(contenders, peaks, arguments):
     for contender in contenders.values():
         for _ in range(arguments.warm_up):
             contender.step()
     for turn in range(arguments.rounds):
         for name in rotated(list(contenders), turn):
             run_block(contenders[name], arguments.block)
+        for peak in peaks.values():
+            peak.measure()
     for name, contender in contenders.items():
         check_moved(name, contender)
 
@@ -244,14 +323,29 @@ def report(size, contenders, block):
     print_table([*columns, "CPU ratio"], rows)
 
 
+def report_roofline(size, contenders, peaks):
+    limits = {name: np.median(peak.rates) for name, peak in peaks.items()}
+    rows = [[f"matrix product {name}", "", f"{limit:.0f}", ""] for name, limit in limits.items()]
+    for name, contender in contenders.items():
+        if contender.gflop:
+            rate = contender.gflop / np.median(contender.wall)
+            limit = limits["bfloat16" if name.endswith("bfloat16") else "float32"]
+            gflop = f"{contender.gflop:.2f}"
+            rows.append([f"{size} {name}", gflop, f"{rate:.0f}", f"{rate / limit:.2f}"])
+    print_table(["roofline", "GFLOP a step", "GFLOP/s", "of the products"], rows)
+
+
 def main():
     arguments = parse_arguments()
     print_header("Training step", **vars(arguments))
     for size in arguments.sizes:
         keras.utils.set_random_seed(arguments.seed)
         contenders = make_contenders(tuple(map(int, size.split("x"))), arguments)
-        measure(contenders, arguments)
+        dtypes = ["float32"] + ["bfloat16"] * (arguments.precision == "mixed_bfloat16")
+        peaks = {dtype: Peak(dtype) for dtype in dtypes}
+        measure(contenders, peaks, arguments)
         report(size, contenders, arguments.block)
+        report_roofline(size, contenders, peaks)
 
 
 if __name__ == "__main__":

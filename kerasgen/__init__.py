@@ -11,7 +11,18 @@ import wrapt
 from kerasgen._version import __version__
 from kerasgen.models.registry import model_entries
 
-_SUBMODULES = ("callbacks", "data", "files", "layers", "losses", "metrics", "plots", "samplers")
+_SUBMODULES = (
+    "callbacks",
+    "data",
+    "export",
+    "files",
+    "layers",
+    "losses",
+    "metrics",
+    "plots",
+    "samplers",
+    "serving",
+)
 _NAMES = {entry.class_name: entry.module for entry in model_entries().values()} | {
     "GenerativeModel": "kerasgen.generative_model",
     "export_for_serving": "kerasgen.export",

@@ -3,29 +3,14 @@
 import inspect
 import math
 import secrets
-import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasgen.pixels import to_uint8
-
 # Rows are always generated in batches of this size, so that no picture depends on how many
 # were asked for with it: convolutions may round differently for another batch size.
 GENERATE_BATCH = 32
-
-
-class Signature(typing.NamedTuple):
-    """One TF Serving endpoint.
-
-    Attributes:
-        function: callable from tensors to a dict of named tensors.
-        inputs: list of `tf.TensorSpec`, named, the batch first.
-    """
-
-    function: typing.Callable
-    inputs: list
 
 
 class GenerativeModel(keras.Model):
@@ -168,9 +153,14 @@ class GenerativeModel(keras.Model):
         the other rows.
 
         Returns:
-            Dict of name -> `Signature`.
+            Dict of name -> `kerasgen.signature.Signature`.
         """
         raise NotImplementedError
+
+    @property
+    def serving_note(self):
+        """str. What someone who serves the model as it is should know; empty for nothing."""
+        return ""
 
     @property
     def metrics(self):
@@ -355,8 +345,3 @@ def in_batches(function, *rows, size=GENERATE_BATCH):
         for start in range(0, count, size)
     ]
     return np.concatenate(results)[:count]
-
-
-def encode_png(images):
-    """Encodes float pictures `(B, H, W, C)` in [-1, 1] as PNG files, a string tensor `(B,)`."""
-    return tf.map_fn(tf.io.encode_png, to_uint8(images), fn_output_signature=tf.string)

@@ -1,6 +1,7 @@
 """Ways from one latent vector to another."""
 
 import numpy as np
+import tensorflow as tf
 
 METHODS = ("linear", "spherical")
 
@@ -35,3 +36,25 @@ def path_between(start, end, steps, method):
         path = np.where(defined, arc / np.where(defined, sine, 1), path)
     path[:, 0], path[:, -1] = a[:, 0], b[:, 0]
     return path.astype(np.float32)
+
+
+def between(start, end, t):
+    """`path_between`'s vectors at one place of each spherical way, within TensorFlow's graph.
+
+    Args:
+        start: float32 tensor `(N, D)`.
+        end: as `start`.
+        t: float32 tensor `(N,)`. Places on the ways, 0 the start and 1 the end.
+
+    Returns:
+        float32 tensor `(N, D)`.
+    """
+    a, b = tf.cast(start, tf.float64), tf.cast(end, tf.float64)
+    t = tf.cast(t, tf.float64)[:, None]
+    lengths = tf.norm(a, axis=1, keepdims=True) * tf.norm(b, axis=1, keepdims=True)
+    cosine = tf.reduce_sum(a * b, axis=1, keepdims=True) / tf.maximum(lengths, 1e-12)
+    angle = tf.acos(tf.clip_by_value(cosine, -1, 1))
+    sine = tf.sin(angle)
+    defined = sine > 1e-6
+    arc = (tf.sin((1 - t) * angle) * a + tf.sin(t * angle) * b) / tf.where(defined, sine, 1)
+    return tf.cast(tf.where(defined, arc, a + t * (b - a)), tf.float32)

@@ -221,16 +221,17 @@ class ModelChecks:
             with pytest.raises(ValueError, match="Received"):
                 self.model_class(**{**self.init_kwargs, self.shape_name: shape})
 
-    def test_serving_signatures_are_callable_row_by_row(self):
+    def test_served_endpoints_answer_row_by_row(self):
         model = self.make()
         self.train(model, self.data(count=16))
         signatures = model.serving_signatures()
         assert "generate_png" in signatures
         for name, signature in signatures.items():
-            function = tf.function(signature.function, input_signature=signature.inputs)
-            rows = {spec.name: self.example_input(spec, 3) for spec in signature.inputs}
+            function = signature.as_graph()
+            rows = {key: tf.constant(values) for key, values in signature.example(3).items()}
+            assert list(rows) == [taken.name for taken in signature.inputs]
             together = function(*rows.values())
-            assert isinstance(together, dict), name
+            assert set(together) == set(signature.outputs), name
             for row in range(3):
                 alone = function(*(values[row : row + 1] for values in rows.values()))
                 for key, values in together.items():
@@ -241,26 +242,30 @@ class ModelChecks:
                         atol = 1e-5 if values.dtype.is_floating else 1
                         ours, theirs = (np.float32(v) for v in (values[row], alone[key][0]))
                         np.testing.assert_allclose(ours, theirs, atol=atol)
+            for wrong, message in self.refused(signature):
+                with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+                    function(*(tf.constant(values) for values in wrong.values()))
+
+    def refused(self, signature):
+        """Requests that an endpoint has to refuse, and words of why."""
+        good = signature.example(2)
+        yield {key: values[:0] for key, values in good.items()}, "at least one row"
+        first, *others = good
+        for key in others:
+            yield {**good, key: good[key][:1]}, f"`{key}` must have as many rows as `{first}`"
+        for taken in signature.inputs:
+            values = good[taken.name]
+            if taken.check and values.dtype.kind == "f":
+                yield {**good, taken.name: np.full_like(values, np.nan)}, f"`{taken.name}` must"
+            elif taken.check:
+                for wrong in (-1, 1000):
+                    yield {**good, taken.name: np.full_like(values, wrong)}, "must be from . to"
 
     def test_served_pictures_are_generate_s(self):
         model = self.make()
         self.train(model, self.data(count=16))
-        pngs = model.serving_signatures()["generate_png"].function(tf.constant([7, 8], tf.int64))
+        pngs = model.serving_signatures()["generate_png"](tf.constant([7, 8], tf.int64))
         for seed, png in zip((7, 8), pngs["image_bytes"].numpy(), strict=True):
             decoded = tf.io.decode_image(png).numpy()
             np.testing.assert_array_equal(decoded, self.images_of(model, 1, seed)[0])
         assert encode_png(decoded)[:8] == png[:8]
-
-    def example_input(self, spec, rows):
-        shape = [rows, *spec.shape[1:]]
-        if spec.dtype.is_floating:
-            return tf.random.stateless_normal(shape, [1, 2], dtype=spec.dtype)
-        if spec.dtype == tf.uint8:  # pictures
-            pixels = tf.random.stateless_uniform(shape, [1, 2], maxval=256, dtype=tf.int32)
-            return tf.cast(pixels, tf.uint8)
-        if spec.dtype == tf.string:  # picture files of any size
-            rng = np.random.default_rng(0)
-            sizes = rng.integers(8, 40, (rows, 2))
-            pictures = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
-            return tf.constant([encode_png(picture) for picture in pictures])
-        return tf.reshape(tf.range(rows, dtype=spec.dtype), shape)

@@ -267,6 +267,23 @@ def _add_export(commands):
         help="the model goes to DIR/NAME/VERSION (default: saved_models)",
     )
     export.add_argument("--name", help="name of the served model (default: the run's)")
+    export.add_argument(
+        "--model-version",
+        type=int,
+        metavar="N",
+        help="number of the version (default: one above the highest there)",
+    )
+    export.add_argument(
+        "--no-warmup",
+        dest="warmup",
+        action="store_false",
+        help="leave out the requests that a server answers while it loads the model",
+    )
+    export.add_argument(
+        "--untrained",
+        action="store_true",
+        help="export the model even if it never took a step of training",
+    )
     export.set_defaults(command=_lazily("export"))
 
 

@@ -11,6 +11,7 @@ import time
 import warnings
 
 from kerasgen.cli import UserError, frames
+from kerasgen.cli.export import export
 from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
 from kerasgen.cli.start import start_tensorflow
 from kerasgen.models.registry import model_entries
@@ -253,7 +254,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
             model_file = directory / MODEL_FILE
             with kerasgen.files.write_beside(model_file) as part:
                 model.save(part)
-            saved_model = kerasgen.export_for_serving(model, directory / "saved_model")
+            saved_model = export(model, directory / "saved_model")
     except OSError as error:
         raise UserError(
             f"{error}. The run ended; whole files written before remain in {str(directory)!r}."

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasgen.generative_model import GENERATE_BATCH, draw_latents, in_batches, row_seeds
+from kerasgen.signature import in_blocks
 
 
 class Sampler(keras.layers.Layer):
@@ -102,16 +103,8 @@ class Sampler(keras.layers.Layer):
         """
         self._check_fitted()
         noise = draw_latents(seeds, self._noise_dim)
-        # Blocks of one size, since a matrix product may round differently for another number of
-        # rows.
-        count = tf.shape(noise)[0]
-        noise = tf.pad(noise, [[0, -count % GENERATE_BATCH], [0, 0]])
-        codes = tf.map_fn(
-            self._transform,
-            tf.reshape(noise, [-1, GENERATE_BATCH, self._noise_dim]),
-            fn_output_signature=tf.TensorSpec((GENERATE_BATCH, self.latent_dim), tf.float32),
-        )
-        return tf.reshape(codes, [-1, self.latent_dim])[:count]
+        code = tf.TensorSpec((self.latent_dim,), tf.float32)
+        return in_blocks(self._transform, noise, size=GENERATE_BATCH, result=code)
 
     def log_density(self, codes):
         """How dense the fitted distribution is at codes.

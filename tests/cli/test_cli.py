@@ -237,14 +237,40 @@ def test_generate_writes_the_model_s_pictures(run, trained, tmp_path):
 
 
 def test_export_numbers_versions_below_the_run_s_name(run, trained, tmp_path):
-    for version in ("1", "2"):
-        code, out, _ = run("export", trained, "--out", "models")
-        assert code == 0 and f"models/run/{version}" in out
-    code, _, _ = run("export", trained, "--out", "models", "--name", "digits")
-    assert code == 0
-    for path in ("run/1", "run/2", "digits/1"):
+    code, out, _ = run("export", trained, "--out", "models")
+    assert code == 0 and "models/run/1 (decode" in out
+    assert "models/run/SERVING.md" in out and "models/models.config" in out
+    assert "Note" not in out
+    arguments = ("--name", "digits", "--model-version", 7, "--no-warmup")
+    code, out, _ = run("export", trained, "--out", "models", *arguments)
+    assert code == 0 and "models/digits/7" in out
+    for path in ("run/1", "digits/7"):
         signatures = tf.saved_model.load(tmp_path / "models" / path).signatures
-        assert set(signatures) == {"serving_default", "decode", "generate_png"}
+        assert {"serving_default", "decode", "generate_png"} < set(signatures)
+        warm = (tmp_path / "models" / path / "assets.extra").exists()
+        assert warm == (path == "run/1")
+    config = (tmp_path / "models" / "models.config").read_text()
+    assert config.index('name: "digits"') < config.index('name: "run"')
+    before = sorted((tmp_path / "models").rglob("*"))
+    for wrong, message in (
+        (arguments, "Version 7 exists"),
+        (("--model-version", 0), "positive whole number"),
+        (("--name", ".."), "plain name"),
+        (("--out", "models/models.config"), "Can't export"),
+    ):
+        code, _, error = run("export", trained, "--out", "models", *wrong)
+        assert code == 2 and message in error
+    assert sorted((tmp_path / "models").rglob("*")) == before
+
+
+def test_export_of_an_untrained_model_asks(run, tmp_path):
+    model = kerasgen.ConvAutoencoder((8, 8, 1), latent_dim=2, filters=2)
+    model.save(tmp_path / "new.keras")
+    code, _, error = run("export", "new.keras", "--out", "models")
+    assert code == 2 and "never took a step" in error and "with --untrained" in error
+    assert not (tmp_path / "models").exists()
+    code, out, _ = run("export", "new.keras", "--out", "models", "--untrained", "--no-warmup")
+    assert code == 0 and "Note: It doesn't generate: no sampler was fitted" in out
 
 
 # === Bad input: a clear error before any work, nothing on disk touched ===

@@ -46,7 +46,7 @@ class TestConditionalDCGAN(ModelChecks):
     def test_served_pictures_are_generate_s(self):
         model = self.make()
         seeds, labels = tf.constant([7, 8], tf.int64), tf.constant([2, 1])
-        pngs = model.serving_signatures()["generate_png"].function(seeds, labels)["image_bytes"]
+        pngs = model.serving_signatures()["generate_png"](seeds, labels)["image_bytes"]
         for seed, label, png in zip((7, 8), (2, 1), pngs.numpy(), strict=True):
             expected = model.generate(labels=[label], seed=seed)[0]
             np.testing.assert_array_equal(tf.io.decode_image(png), expected)

@@ -291,5 +291,11 @@ class Autoencoder(GenerativeModel):
     def preview(self, batch=None):
         return preview.grids(self, batch)
 
+    @property
+    def serving_note(self):
+        if self.sampler.fitted:
+            return ""
+        return "It doesn't generate: no sampler was fitted to its codes (`fit_sampler`)."
+
     def serving_signatures(self):
         return serving.signatures(self)

@@ -3,15 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from kerasgen.generative_model import (
-    GenerativeModel,
-    Signature,
-    draw_latents,
-    encode_png,
-    in_batches,
-    row_seeds,
-)
+from kerasgen.generative_model import GenerativeModel, draw_latents, in_batches, row_seeds
 from kerasgen.interpolation import path_between
+from kerasgen.models.dcgan import serving
 from kerasgen.pixels import to_uint8
 
 PREVIEW_SIDE = 8
@@ -156,27 +150,8 @@ class LatentGenerator(GenerativeModel):
     def _decode_uint8(self, latents, labels=None):
         return to_uint8(call_with_labels(self.ema_generator, latents, labels, training=False))
 
-    # === Serving ===
-
     def serving_signatures(self):
-        latent = tf.TensorSpec((None, self.latent_dim), tf.float32, "latent")
-        seed = tf.TensorSpec((None,), tf.int64, "seed")
-        label = [tf.TensorSpec((None,), tf.int32, "label")] if self.num_classes else []
-
-        def decode(latent, label=None):
-            images = call_with_labels(self.ema_generator, latent, label, training=False)
-            return {"image": (images + 1) / 2}
-
-        def generate_png(seed, label=None):
-            seeds = tf.stack([seed, tf.zeros_like(seed)], axis=1)
-            latents = draw_latents(seeds, self.latent_dim)
-            images = call_with_labels(self.ema_generator, latents, label, training=False)
-            return {"image_bytes": encode_png(images)}
-
-        return {
-            "decode": Signature(decode, [latent, *label]),
-            "generate_png": Signature(generate_png, [seed, *label]),
-        }
+        return serving.signatures(self)
 
 
 def call_with_labels(network, first, labels, training):

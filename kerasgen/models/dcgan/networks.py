@@ -12,7 +12,9 @@ NORMALIZATIONS = ("batch", "spectral", None)
 
 
 class _Parts:
-    """Layers that are initialised, and computed, as all of a network are.
+    """Layers that are initialised, computed and named as all of a network are.
+
+    Names are fixed: Keras' own count all layers of the process, and graphs are rounded by them.
 
     Args:
         seed: int. Every initial weight is derived from it.
@@ -24,44 +26,54 @@ class _Parts:
         self.seed = seed * 1009
         self.dtype = dtype
         self.spectral = spectral
+        self.count = 0
+
+    def __call__(self, kind, *args, **kwargs):
+        self.count += 1
+        name = f"{kind.__name__.lower()}_{self.count}"
+        return kind(*args, name=name, **{"dtype": self.dtype, **kwargs})
 
     def normal(self, stddev=0.02):
         self.seed += 1
         return keras.initializers.RandomNormal(stddev=stddev, seed=self.seed)
 
     def convolution(self, filters, kernel_size, stride=1, bias=True, transposed=False):
-        kind = layers.Conv2DTranspose if transposed else layers.Conv2D
         return self._normed(
-            kind(
+            self(
+                layers.Conv2DTranspose if transposed else layers.Conv2D,
                 filters,
                 kernel_size,
                 strides=stride,
                 padding="same",
                 use_bias=bias,
                 kernel_initializer=self.normal(),
-                dtype=self.dtype,
             )
         )
 
-    def dense(self, units, bias=True, dtype=None):
+    def dense(self, units, bias=True, **kwargs):
         return self._normed(
-            layers.Dense(
-                units, use_bias=bias, kernel_initializer=self.normal(), dtype=dtype or self.dtype
-            )
+            self(layers.Dense, units, use_bias=bias, kernel_initializer=self.normal(), **kwargs)
         )
 
-    def embedding(self, num_classes, size, stddev=0.02, dtype=None):
-        return layers.Embedding(
-            num_classes, size, embeddings_initializer=self.normal(stddev), dtype=dtype or self.dtype
+    def embedding(self, num_classes, size, stddev=0.02, **kwargs):
+        return self(
+            layers.Embedding,
+            num_classes,
+            size,
+            embeddings_initializer=self.normal(stddev),
+            **kwargs,
         )
 
     def relu(self, slope=0.0):
-        return layers.LeakyReLU(slope, dtype=self.dtype) if slope else layers.ReLU(dtype=self.dtype)
+        return self(layers.LeakyReLU, slope) if slope else self(layers.ReLU)
+
+    def batch_norm(self):
+        return self(layers.BatchNormalization, momentum=BATCH_NORM_MOMENTUM)
 
     def _normed(self, layer):
         if not self.spectral:
             return layer
-        return SpectralNorm(layer, iterate_in_calls=False, seed=self.seed)
+        return SpectralNorm(layer, iterate_in_calls=False, seed=self.seed, name=f"sn_{layer.name}")
 
 
 def build_generator(
@@ -106,16 +118,16 @@ def build_generator(
     if num_classes:
         inputs = [latent, label]
         embedding = make.embedding(num_classes, latent_dim, 1.0)(label)
-        x = layers.Concatenate(dtype=dtype)([latent, embedding])
+        x = make(layers.Concatenate)([latent, embedding])
 
     def normalise(x):
         if num_classes:
-            norm = ConditionalBatchNormalization(num_classes, BATCH_NORM_MOMENTUM, dtype=dtype)
+            norm = make(ConditionalBatchNormalization, num_classes, BATCH_NORM_MOMENTUM)
             return make.relu()(norm([x, label]))
-        return make.relu()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x))
+        return make.relu()(make.batch_norm()(x))
 
     def double(x):
-        return layers.UpSampling2D(dtype=dtype)(x)
+        return make(layers.UpSampling2D)(x)
 
     def upsample(x, width_, bias=False):
         if upsampling == "transposed":
@@ -124,13 +136,13 @@ def build_generator(
 
     base = (height >> stages, width >> stages, widths[0])
     x = make.dense(base[0] * base[1] * base[2], bias=residual)(x)
-    x = layers.Reshape(base, dtype=dtype)(x)
+    x = make(layers.Reshape, base)(x)
     if residual:
         for width_ in [*widths[1:], filters]:
             main = make.convolution(width_, 3, bias=False)(double(normalise(x)))
             main = make.convolution(width_, 3)(normalise(main))
             short = x if x.shape[-1] == width_ else make.convolution(width_, 1)(x)
-            x = layers.Add(dtype=dtype)([main, double(short)])
+            x = make(layers.Add)([main, double(short)])
         x = make.convolution(channels, 3)(normalise(x))
     else:
         x = normalise(x)
@@ -182,30 +194,30 @@ def build_discriminator(
     def normalise(x):
         if normalization != "batch":
             return x
-        return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=dtype)(x)
+        return make.batch_norm()(x)
 
     def halve(x):
-        return layers.AveragePooling2D(2, dtype=dtype)(x)
+        return make(layers.AveragePooling2D, 2)(x)
 
     for stage, width in enumerate(stage_filters(filters, num_stages(image_shape))):
         if residual:
             main = x if stage == 0 else make.relu(0.2)(normalise(x))
             main = make.relu(0.2)(normalise(make.convolution(width, 3)(main)))
             main = halve(make.convolution(width, 3)(main))
-            x = layers.Add(dtype=dtype)([main, make.convolution(width, 1)(halve(x))])
+            x = make(layers.Add)([main, make.convolution(width, 1)(halve(x))])
         else:
             x = make.convolution(width, 4, stride=2, bias=stage == 0 or normalization != "batch")(x)
             x = make.relu(0.2)(normalise(x) if stage else x)
     if residual:
         x = make.relu(0.2)(x)
     if minibatch_stddev:
-        x = MinibatchStdDev(dtype=dtype)(x)
-    features = layers.Flatten(dtype=dtype)(x)
+        x = make(MinibatchStdDev)(x)
+    features = make(layers.Flatten)(x)
     logit = make.dense(1, dtype="float32")(features)
     if num_classes:
         label = keras.Input((), dtype="int32", name="label")
         inputs = [image, label]
         embedding = make.embedding(num_classes, features.shape[-1], dtype="float32")(label)
-        match = layers.Dot(axes=1, dtype="float32")([features, embedding])
-        logit = layers.Add(dtype="float32")([logit, match])
+        match = make(layers.Dot, axes=1, dtype="float32")([features, embedding])
+        logit = make(layers.Add, dtype="float32")([logit, match])
     return keras.Model(inputs, logit, name="discriminator")

@@ -1,6 +1,8 @@
-"""Encoded pictures within TensorFlow's graph, as a served model gets them."""
+"""Encoded pictures within TensorFlow's graph, as a served model gets them and gives them back."""
 
 import tensorflow as tf
+
+from kerasgen.pixels import to_uint8
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -24,6 +26,11 @@ def decode_pictures(files, image_shape):
         files,
         fn_output_signature=tf.TensorSpec(image_shape, tf.float32),
     )
+
+
+def encode_pictures(images):
+    """Encodes float pictures `(B, H, W, C)` in [-1, 1] as PNG files, a string tensor `(B,)`."""
+    return tf.map_fn(tf.io.encode_png, to_uint8(images), fn_output_signature=tf.string)
 
 
 def _decode(file, image_shape):

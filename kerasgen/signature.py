@@ -78,8 +78,8 @@ class Signature(typing.NamedTuple):
         """`function`, after checks that run with the graph.
 
         Raises:
-            tf.errors.InvalidArgumentError: another shape, no row, another number of rows in one
-                input than in another, or values that an input's `check` refuses.
+            tf.errors.InvalidArgumentError: another shape, no row, no frame, another number of rows
+                in one input than in another, or values that an input's `check` refuses.
         """
         tensors = [
             tf.ensure_shape(tensor, spec.shape)
@@ -93,6 +93,10 @@ class Signature(typing.NamedTuple):
                 checks.append(
                     tf.debugging.Assert(tf.equal(count, rows[0]), [message, count, rows[0]])
                 )
+            if None in taken.shape:
+                some = tf.reduce_all(tf.shape(tensor) > 0)
+                message = f"`{taken.name}` must have at least one element along each axis."
+                checks.append(tf.debugging.Assert(some, [message]))
             if taken.check:
                 good, message = taken.check(tensor)
                 checks.append(tf.debugging.Assert(good, [f"`{taken.name}` {message}"]))

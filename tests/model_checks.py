@@ -255,6 +255,8 @@ class ModelChecks:
             yield {**good, key: good[key][:1]}, f"`{key}` must have as many rows as `{first}`"
         for taken in signature.inputs:
             values = good[taken.name]
+            if None in taken.shape:
+                yield {**good, taken.name: values[:, :0]}, f"`{taken.name}` must have at least one"
             if taken.check and values.dtype.kind == "f":
                 yield {**good, taken.name: np.full_like(values, np.nan)}, f"`{taken.name}` must"
             elif taken.check:

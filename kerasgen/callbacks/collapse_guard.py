@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from kerasgen.callbacks.callback_states import cut_file, file_size
 from kerasgen.callbacks.snapshot import Snapshot
 from kerasgen.data.collect import sample_images
 from kerasgen.metrics.extractors import get_extractor
@@ -18,6 +19,21 @@ _HEALTHY = 0.9  # of the best diversity so far: a state to go back to
 _WON = 0.98  # difference of scores at which the discriminator leaves nothing to learn from
 _BY_HEART = 0.25  # difference of scores of training and held-out pictures
 _STREAK = 5  # epochs before a sign that isn't fatal is mentioned
+_REMEMBERED = (
+    "verdicts",
+    "history",
+    "_retries",
+    "_best",
+    "_low",
+    "_signs",
+    "_broken",
+    "_means",
+    "_lost",
+    "_restored",
+    "_epoch",
+    "_since",
+    "_healthy_diversity",
+)
 
 
 class CollapseGuard(keras.callbacks.Callback):
@@ -156,6 +172,25 @@ class CollapseGuard(keras.callbacks.Callback):
         self.history.append(diversity)
         self._watch_diversity(diversity)
         self._watch_scores(logs)
+
+    def get_state(self):
+        snapshots = {"start": self._start.arrays}
+        if self._healthy is not self._start:
+            snapshots["healthy"] = self._healthy.arrays
+        return {
+            **{name: getattr(self, name) for name in _REMEMBERED},
+            "snapshots": snapshots,
+            "file_size": file_size(self.path),
+        }
+
+    def set_state(self, state):
+        for name in _REMEMBERED:
+            setattr(self, name, state[name])
+        snapshots = state["snapshots"]
+        self._start = self._healthy = Snapshot(self.model, snapshots["start"])
+        if "healthy" in snapshots:
+            self._healthy = Snapshot(self.model, snapshots["healthy"])
+        cut_file(self.path, state["file_size"])
 
     def _distances(self, images):
         """Mean distance of two pictures, in features and in pixels."""

@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 
+from kerasgen.callbacks.callback_states import cut_file, file_size
 from kerasgen.callbacks.snapshot import Snapshot
 from kerasgen.metrics.evaluator import Evaluator
 
@@ -129,6 +130,31 @@ class EvaluateSamples(keras.callbacks.Callback):
                     f"Restored the best weights by {self.monitor}: those of step "
                     f"{self.best['step']}, epoch {self.best['epoch']}."
                 )
+
+    def get_state(self):
+        best = [place for place, record in enumerate(self.evaluations) if record is self.best]
+        now = time.monotonic()
+        return {
+            "evaluations": self.evaluations,
+            "best": best[0] if best else None,
+            "best_state": self._best_state and self._best_state.arrays,
+            "since_start": now - self._start,
+            "since_last": now - self._last,
+            "epoch": self._epoch,
+            "stale": self._stale,
+            "file_size": file_size(self.path),
+        }
+
+    def set_state(self, state):
+        self.evaluations = state["evaluations"]
+        self.best = self._best_state = None
+        if state["best"] is not None:
+            self.best = self.evaluations[state["best"]]
+            self._best_state = Snapshot(self.model, state["best_state"])
+        now = time.monotonic()
+        self._start, self._last = now - state["since_start"], now - state["since_last"]
+        self._epoch, self._stale = state["epoch"], state["stale"]
+        cut_file(self.path, state["file_size"])
 
     def _evaluate(self):
         start = time.monotonic()

@@ -69,6 +69,17 @@ class SampleImages(keras.callbacks.Callback):
                 chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
                 write_film(self.directory / f"{name}.{self.film}", [frames[i] for i in chosen])
 
+    def get_state(self):
+        names = {name: [path.name for path in paths] for name, paths in self._frames.items()}
+        return {"frames": names, "epoch": self._epoch, "shown": self._shown}
+
+    def set_state(self, state):
+        self._frames = {
+            name: [self.directory / frame for frame in frames]
+            for name, frames in state["frames"].items()
+        }
+        self._epoch, self._shown = state["epoch"], state["shown"]
+
     def _write(self):
         for name, grid in self.model.preview(self.batch).items():
             path = self.directory / f"{name}-epoch-{self._epoch:04d}.png"

@@ -9,10 +9,20 @@ class Snapshot:
 
     Args:
         model: compiled `GenerativeModel`.
+        arrays: list of arrays, another snapshot's of this model, or None: the state as it is.
+            Defaults to None.
     """
 
-    def __init__(self, model):
-        self._values = [(variable, variable.numpy()) for variable in _state(model)]
+    def __init__(self, model, arrays=None):
+        variables = _state(model)
+        if arrays is None:
+            arrays = [variable.numpy() for variable in variables]
+        self._values = list(zip(variables, arrays, strict=True))
+
+    @property
+    def arrays(self):
+        """List of the copied arrays."""
+        return [value for _, value in self._values]
 
     def restore(self):
         """Puts the copied values back."""

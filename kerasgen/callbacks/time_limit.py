@@ -30,6 +30,12 @@ class TimeLimit(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._end = time.monotonic() + 60 * self.minutes
 
+    def get_state(self):
+        return {"left": self._end - time.monotonic()}
+
+    def set_state(self, state):
+        self._end = time.monotonic() + state["left"]
+
     def on_train_batch_end(self, batch, logs=None):
         if time.monotonic() >= self._end:
             self.model.stop_training = True

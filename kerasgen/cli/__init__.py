@@ -70,7 +70,13 @@ def _add_train(commands):
         "--data", required=True, metavar="SOURCE", help=f"{SOURCES}; of clips {CLIPS}"
     )
     train.add_argument(
-        "--out", metavar="DIR", help="run directory, new or empty (default: runs/NNNN-MODEL-SOURCE)"
+        "--out",
+        metavar="DIR",
+        help="run directory, new or empty, or of an interrupted run of the same settings, which "
+        "goes on (default: runs/NNNN-MODEL-SOURCE, a new one)",
+    )
+    train.add_argument(
+        "--new", action="store_true", help="never go on: where DIR is taken, make DIR-2 beside it"
     )
     length = train.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=int, metavar="N", help="passes over the data")

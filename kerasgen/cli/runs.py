@@ -12,30 +12,60 @@ from kerasgen.cli.start import start_tensorflow
 from kerasgen.files import write_beside
 
 MODEL_FILE = "model.keras"
+BACKUP = "backup"  # of an interrupted run; gone when it has ended
 
 
-def check_free(out):
-    """Checks, before any work, that a run may be written where the user wants it.
+def interrupted_run(out, arguments):
+    """The run that was interrupted where the user wants one, to be resumed.
 
     Args:
-        out: str or None.
+        out: str or None. Where the user wants it.
+        arguments: dict of the command's arguments.
+
+    Returns:
+        `pathlib.Path` of its directory, or None where a new one may be made.
 
     Raises:
-        UserError: a path that holds something already.
+        UserError: the path holds something else, or a run that ended, or one of other settings.
     """
     path = None if out is None else pathlib.Path(out).expanduser()
-    if path is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path is None or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return None
+    remedy = "give --out another directory, or add --new for one beside it."
+    config = read_config(out) if path.is_dir() else None
+    if config is None:
         raise UserError(
-            f"{str(path)!r} holds something already, and a run is never overwritten: "
-            "give --out another directory, or remove this one."
+            f"{str(path)!r} holds something already, and nothing is overwritten: {remedy}"
         )
+    if (path / MODEL_FILE).exists() and not (path / BACKUP).exists():
+        raise UserError(f"{str(path)!r} holds a run that has ended: {remedy}")
+    theirs, ours = config["arguments"], json.loads(json.dumps(arguments, default=str))
+    changed = [
+        f"--{name.replace('_', '-')} {ours[name]!r}, there {theirs.get(name)!r}"
+        for name in ours
+        if name not in ("out", "new") and ours[name] != theirs.get(name)
+    ]
+    if changed:
+        raise UserError(
+            f"{str(path)!r} holds a run of other settings: {'; '.join(changed)}. Repeat its "
+            f"settings to resume it; {remedy}"
+        )
+    return path
+
+
+def beside(out):
+    """A path that is free: `out`, or else it with the first number that is, from 2."""
+    path, number = pathlib.Path(out).expanduser(), 1
+    while (free := path if number == 1 else path.with_name(f"{path.name}-{number}")).exists():
+        number += 1
+    return str(free)
 
 
 def new_run_directory(out, model, source):
     """Makes the directory of a new run.
 
     Args:
-        out: str or None. Where the user wants it; None numbers one below `runs/`.
+        out: str or None. Where the user wants it, free; None numbers one below `runs/`.
         model: str. The model's name.
         source: str. What it is trained on, for the name.
 
@@ -43,9 +73,8 @@ def new_run_directory(out, model, source):
         `pathlib.Path` of an empty directory.
 
     Raises:
-        UserError: a path that holds something already, or can't be written.
+        UserError: a path that can't be written.
     """
-    check_free(out)
     try:
         if out is not None:
             path = pathlib.Path(out).expanduser()

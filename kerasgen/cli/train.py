@@ -12,7 +12,14 @@ import warnings
 
 from kerasgen.cli import UserError, frames
 from kerasgen.cli.export import export
-from kerasgen.cli.runs import MODEL_FILE, check_free, new_run_directory, write_config
+from kerasgen.cli.runs import (
+    BACKUP,
+    MODEL_FILE,
+    beside,
+    interrupted_run,
+    new_run_directory,
+    write_config,
+)
 from kerasgen.cli.start import start_tensorflow
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
@@ -41,16 +48,34 @@ def run(arguments):
     _check_kind(arguments, of_clips)
     if arguments.batch_size is None:
         arguments.batch_size = CLIPS_A_BATCH if of_clips else PICTURES_A_BATCH
-    check_free(arguments.out)
+    if arguments.new and arguments.out is not None:
+        arguments.out = beside(arguments.out)
+    directory = interrupted_run(arguments.out, _facts(arguments))
     try:
         model, dataset, validation = _prepare(arguments)
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise UserError(error) from None
     epochs, every = _duration(arguments, model, len(dataset))
-    directory = new_run_directory(arguments.out, arguments.model, arguments.data)
+    new = directory is None
+    if new:
+        directory = new_run_directory(arguments.out, arguments.model, arguments.data)
     pictures = epochs // every if arguments.minutes is None else FRAMES
     _check_room(directory, model, pictures * 64 * 4 * math.prod(dataset.image_shape))
+    if new:
+        _write_config(directory, arguments, model, dataset)
     return _train(arguments, model, dataset, validation, directory, epochs, every)
+
+
+def _facts(arguments):
+    """All settings of a run, as its `config.json` has them."""
+    return {name: value for name, value in vars(arguments).items() if name != "command"}
+
+
+def _write_config(directory, arguments, model, dataset):
+    try:
+        write_config(directory, _facts(arguments), model, dataset)
+    except OSError as error:
+        raise UserError(f"Can't write to {str(directory)!r}: {error}") from None
 
 
 def _of_clips(arguments):
@@ -218,7 +243,6 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     import kerasgen
     from kerasgen.data.collect import first_batch
 
-    facts = {name: value for name, value in vars(arguments).items() if name != "command"}
     samples = directory / "samples"
     batch = first_batch(dataset if validation is None else validation)
     of_clips = _of_clips(arguments)
@@ -233,10 +257,11 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     ]
     if arguments.minutes is not None:
         callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
+    backup = directory / BACKUP
+    callbacks.append(kerasgen.callbacks.FullStateBackup(backup, delete_when_done=False))
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
     start = time.monotonic()
     try:
-        write_config(directory, facts, model, dataset)
         with _interruptible(callbacks) as interruption:
             model.fit(
                 dataset,
@@ -255,6 +280,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
             with kerasgen.files.write_beside(model_file) as part:
                 model.save(part)
             saved_model = export(model, directory / "saved_model")
+            shutil.rmtree(backup)
     except OSError as error:
         raise UserError(
             f"{error}. The run ended; whole files written before remain in {str(directory)!r}."

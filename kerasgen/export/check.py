@@ -1,13 +1,15 @@
 """Requests, the model's answers to them, and a process of its own that asks the export the same."""
 
+import base64
+import json
 import os
 import pathlib
-import pickle
 import subprocess
 import sys
 import tempfile
 import typing
 
+import numpy as np
 import tensorflow as tf
 
 from kerasgen.export import check_process
@@ -53,8 +55,8 @@ def check_export(path, exchanges):
             answers otherwise.
     """
     with tempfile.TemporaryDirectory() as directory:
-        file = pathlib.Path(directory, "exchanges")
-        file.write_bytes(pickle.dumps([tuple(exchange) for exchange in exchanges]))
+        file = pathlib.Path(directory, "exchanges.json")
+        file.write_text(json.dumps([_packed(exchange) for exchange in exchanges]))
         # -P: beside the program lie modules of kerasgen, which must not be found.
         command = [sys.executable, "-P", check_process.__file__, str(path), str(file)]
         try:
@@ -74,3 +76,17 @@ def check_export(path, exchanges):
         raise ExportError(
             f"The exported model doesn't do what it should, and was removed. {reason}"
         )
+
+
+def _packed(exchange):
+    """An exchange as JSON: of each array its dtype, shape and bytes, or the bytes of each file."""
+
+    def pack(values):
+        if values.dtype == object:
+            data = [base64.b64encode(file).decode() for file in values.ravel()]
+        else:
+            data = base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+        return [values.dtype.name, values.shape, data]
+
+    sides = ({name: pack(values) for name, values in side.items()} for side in exchange[1:])
+    return [exchange.signature, *sides]

@@ -3,21 +3,26 @@
 It has to do without Keras and kerasgen, as a server does. What is wrong goes to standard output.
 """
 
-import pickle
+import base64
+import json
 import sys
+
+import numpy as np
 
 FORBIDDEN_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 TOLERANCE = 1e-5
 
 
 def main(path, exchanges):
+    """What is wrong with a SavedModel, or None; `exchanges` as `check.py` packs them."""
     import tensorflow as tf
 
     problem = _unservable(tf, path)
     if problem:
         return problem
     signatures = tf.saved_model.load(path).signatures
-    for name, request, answer in exchanges:
+    for name, *sides in exchanges:
+        request, answer = ({k: _unpacked(*v) for k, v in side.items()} for side in sides)
         if name not in signatures:
             return f"It has no signature {name!r}."
         try:
@@ -34,6 +39,15 @@ def main(path, exchanges):
             if problem:
                 return f"Output {key!r} of signature {name!r} isn't the model's: {problem}"
     return None
+
+
+def _unpacked(dtype, shape, data):
+    if dtype == "object":
+        values = np.empty(len(data), object)
+        values[:] = [base64.b64decode(file) for file in data]
+    else:
+        values = np.frombuffer(base64.b64decode(data), dtype)
+    return values.reshape(shape)
 
 
 def _unservable(tf, path):
@@ -58,8 +72,6 @@ def _unservable(tf, path):
 
 
 def _difference(tf, received, expected):
-    import numpy as np
-
     if received.shape != expected.shape or received.dtype != expected.dtype:
         return f"{received.dtype} {received.shape} instead of {expected.dtype} {expected.shape}."
     if received.dtype == object:
@@ -89,8 +101,8 @@ def _difference(tf, received, expected):
 if __name__ == "__main__":
     for module in ("keras", "kerasgen"):
         sys.modules[module] = None  # importing it fails
-    with open(sys.argv[2], "rb") as file:
-        found = main(sys.argv[1], pickle.load(file))
+    with open(sys.argv[2]) as file:
+        found = main(sys.argv[1], json.load(file))
     if found:
         print(found)
         sys.exit(1)

@@ -202,17 +202,50 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
         assert len(list(csv.DictReader(file))) >= 2
 
 
-def test_a_kill_leaves_no_half_written_file(tmp_path):
-    child = process(*DIGITS, "--epochs", 100000, "--sample-every", 1, "--out", tmp_path / "run")
-    wait_for(tmp_path / "run" / "samples" / "samples-epoch-0005.png", child)
-    child.kill()
-    child.communicate()
-    whole = [p for p in (tmp_path / "run").rglob("*") if p.is_file() and p.name[0] != "."]
-    assert collections.Counter(path.suffix for path in whole)[".png"] >= 5
-    for path in whole:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_same_command_resumes_what_was_killed(run, trained, tmp_path, number):
+    arguments = [*DIGITS, "--epochs", 3, "--seed", 4, "--out", tmp_path / "run"]
+    child = process(*arguments)
+    wait_for(tmp_path / "run" / "samples" / "samples-epoch-0002.png", child)
+    child.send_signal(number)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == (143 if number == signal.SIGTERM else -number), out
+    assert not (tmp_path / "run" / "model.keras").exists()
+    for path in (p for p in (tmp_path / "run").rglob("*") if p.is_file() and p.name[0] != "."):
         if path.suffix == ".png":
             assert pixels(path).shape == (530, 530)
     json.loads((tmp_path / "run" / "config.json").read_text())
+    code, _, error = run(*arguments[:-2], "--set", "ema_decay=0.5", *arguments[-2:])
+    assert code == 2 and "other settings: --settings" in error
+    code, out, _ = run(*arguments)
+    assert code == 0
+    if number == signal.SIGTERM:
+        assert re.search(r"Resuming from .*epoch [23], step", out)
+    runs = (tmp_path / "run", trained)
+    resumed, whole = (keras.saving.load_model(path / "model.keras") for path in runs)
+    for a, b in zip(resumed.variables, whole.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name in ("history.csv", "evaluations.jsonl"):
+        ours, theirs = ((path / name).read_text().splitlines() for path in runs)
+        assert len(ours) == len(theirs)
+        if name == "history.csv":
+            assert ours == theirs
+        else:  # with times
+            assert [json.loads(a)["fd"] for a in ours] == [json.loads(b)["fd"] for b in theirs]
+    assert not (tmp_path / "run" / "backup").exists()
+    code, _, error = run(*arguments)
+    assert code == 2 and "holds a run that has ended" in error
+
+
+def test_new_makes_a_run_beside_a_taken_one(run, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").touch()
+    code, _, error = run(*DIGITS, "--epochs", 1, "--out", tmp_path / "run")
+    assert code == 2 and "nothing is overwritten" in error
+    arguments = ("--epochs", 1, "--no-evaluate", "--out", tmp_path / "run", "--new")
+    assert run(*DIGITS, *arguments)[0] == 0
+    assert (tmp_path / "run-2" / "model.keras").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
 
 
 # === generate and export ===

@@ -496,6 +496,24 @@ def test_the_divergence_is_the_integral_over_the_densities():
     np.testing.assert_allclose(gaussian_divergence(first, second), [expected], rtol=1e-6)
 
 
+def test_gradients_are_the_same_bits_at_each_call():
+    """Sums of three or more gradients aren't: TensorFlow orders them by what becomes free first."""
+    model = small(latent_dim=2)
+    frames = tf.constant(as_floats(moving_discs(2, 5)))
+    variables = model.network.trainable_variables
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            terms, *_ = model._terms(model.network, frames, None, (0, 1))
+        return tape.gradient(terms["loss"], variables)
+
+    first = [gradient.numpy() for gradient in gradients()]
+    for _ in range(200):
+        for now, before in zip(gradients(), first, strict=True):
+            np.testing.assert_array_equal(now, before)
+
+
 def test_the_stochastic_loss_is_reconstruction_plus_weighted_divergence():
     model = lively(latent_dim=3, beta=0.7, scheduled_sampling=0.0)
     clips = tf.constant(noise_clips(4))

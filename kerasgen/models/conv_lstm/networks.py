@@ -273,8 +273,19 @@ def gaussian_divergence(first, second):
         float tensor `(B,)`, in nats.
     """
     (mean_1, log_1), (mean_2, log_2) = first, second
-    distance = tf.exp(log_1 - log_2) + (mean_1 - mean_2) ** 2 * tf.exp(-log_2)
-    return tf.reduce_sum(log_2 - log_1 + distance - 1, axis=-1) / 2
+    distance = (mean_1 - mean_2) ** 2 * tf.exp(-log_2)
+    return tf.reduce_sum(_excess(log_1 - log_2) + distance, axis=-1) / 2
+
+
+@tf.custom_gradient
+def _excess(x):
+    """exp(x) - 1 - x.
+
+    Its gradient comes as one tensor: TensorFlow adds three or more for the same one in the order in
+    which their memory becomes free, so that runs would differ in the last bits.
+    """
+    change = tf.math.expm1(x)
+    return change - x, lambda upstream: upstream * change
 
 
 def _draw(distribution, noise):

@@ -479,6 +479,30 @@ def test_trained_predictions_beat_the_last_frame():
     assert (errors < 0.9 * copied).all(), (errors, copied)
 
 
+def test_what_is_read_again_is_data_for_the_gradient():
+    """The gradient is that of a training on the frames that were read, whoever drew them."""
+    model = lively(scheduled_sampling=1.0, context_frames=2, residual=None)
+    frames = tf.constant(as_floats(moving_discs(2, 5)))
+    own = tf.constant([[False, False, True, True]] * 2)
+    variables = model.network.trainable_variables
+    with tf.GradientTape() as tape:
+        terms, _, predictions = model._terms(model.network, frames, own, (0, 1))
+    drawn = tf.reshape(predictions, (2, 4, *model.image_shape))
+    read = tf.concat([frames[:, :2], drawn[:, 1:3]], axis=1)
+    with tf.GradientTape() as other:
+        state, losses = model.network.initial_state(2), []
+        for step in range(4):
+            patches = model.network.fold(read[:, step : step + 1])[:, 0]
+            prediction, state = model.network.predict(patches, state)
+            target = model.network.fold(frames[:, step + 1 : step + 2])[:, 0]
+            losses.append(tf.reduce_mean((prediction - target) ** 2, axis=(1, 2, 3)))
+        loss = tf.reduce_mean(tf.stack(losses, axis=1), axis=1)
+    np.testing.assert_allclose(terms["loss"], loss, rtol=1e-5)
+    expected = other.gradient(loss, variables)
+    for ours, theirs in zip(tape.gradient(terms["loss"], variables), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
 # === Latents ===
 
 

@@ -299,7 +299,10 @@ class ConvLSTMGenerator(FrameGenerator):
         for step in range(length - 1):
             patches = true[step]
             if step and own is not None:
-                patches = tf.where(own[:, step, None, None, None], predictions[-1], patches)
+                # As data: the gradient through what is read again, frame after frame, passes a
+                # closed loop, and can grow without bound.
+                read = tf.stop_gradient(predictions[-1])
+                patches = tf.where(own[:, step, None, None, None], read, patches)
             prediction, state, divergence = network.observe(
                 patches, true[step + 1], state, noise[step]
             )

@@ -38,7 +38,9 @@ def interrupted_run(out, arguments):
             f"{str(path)!r} holds something already, and nothing is overwritten: {remedy}"
         )
     if (path / MODEL_FILE).exists() and not (path / BACKUP).exists():
-        raise UserError(f"{str(path)!r} holds a run that has ended: {remedy}")
+        raise UserError(
+            f"{str(path)!r} holds a run that has ended, which is never overwritten: {remedy}"
+        )
     theirs, ours = config["arguments"], json.loads(json.dumps(arguments, default=str))
     changed = [
         f"--{name.replace('_', '-')} {ours[name]!r}, there {theirs.get(name)!r}"

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasgen import distribution
+
 # Rows are always generated in batches of this size, so that no picture depends on how many
 # were asked for with it: convolutions may round differently for another batch size. (A server
 # that is asked for one picture waits for a batch; one twice as large makes 3 % more in a second.)
@@ -164,14 +166,19 @@ class GenerativeModel(keras.Model):
         return ""
 
     def fit(self, x=None, *args, **kwargs):
-        """As `keras.Model.fit`; a `FullStateBackup` among the callbacks resumes from its backup."""
+        """As `keras.Model.fit`; a `FullStateBackup` among the callbacks resumes from its backup.
+
+        Raises:
+            kerasgen.distribution.WorkerLost: another machine of the training has left it.
+        """
         bound = inspect.signature(super().fit).bind(x, *args, **kwargs)
         given = bound.arguments
         callbacks = given.get("callbacks") or []
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         backup = next((c for c in callbacks if hasattr(c, "callback_list")), None)
         if backup is None:
-            return super().fit(*bound.args, **bound.kwargs)
+            with distribution.losses_named(self.distribute_strategy):
+                return super().fit(*bound.args, **bound.kwargs)
         steps, verbose = given.get("steps_per_epoch"), given.get("verbose", "auto")
         given["callbacks"] = backup.callback_list(
             self,
@@ -183,9 +190,13 @@ class GenerativeModel(keras.Model):
             steps=len(x) if steps is None and _has_length(x) else steps,
         )
         try:
-            return super().fit(*bound.args, **bound.kwargs)
+            with distribution.losses_named(self.distribute_strategy):
+                return super().fit(*bound.args, **bound.kwargs)
         finally:
             backup.fit_ended()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: Keras would read a batch here, under a strategy; see `distribution`."""
 
     @property
     def metrics(self):
@@ -208,7 +219,11 @@ class GenerativeModel(keras.Model):
         """Updates the running means by name and returns all of them, as a step's logs."""
         for tracker in self._trackers:
             tracker.update_state(values[tracker.name])
-        return {tracker.name: tracker.result() for tracker in self._trackers}
+        return self.results(*self._trackers)
+
+    def results(self, *metrics):
+        """What metrics say, as a step's logs: a dict of name -> tensor. None is passed over."""
+        return {m.name: distribution.for_logs(m.result()) for m in metrics if m is not None}
 
     def step_seed(self, stream, index=None):
         """A seed for stateless random ops that no other draw of this training shares.
@@ -232,9 +247,42 @@ class GenerativeModel(keras.Model):
         return self.step_seed(stream, self._trackers[0].count)
 
     def mean_over_batch(self, values):
-        """The loss to differentiate: the mean over the global batch of all replicas."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return tf.reduce_mean(values) / replicas
+        """This replica's share of the mean over the global batch: the loss to differentiate.
+
+        Args:
+            values: float tensor `(B,)`, one for each of this replica's examples.
+
+        Returns:
+            Scalar tensor; the shares of all replicas add up to the mean.
+        """
+        if distribution.num_replicas() == 1:
+            return tf.reduce_mean(values)
+        return tf.reduce_sum(values) / self.global_size(values)
+
+    def global_size(self, values):
+        """How many values the replicas have together, a float32 scalar tensor."""
+        size = tf.cast(tf.size(values), tf.float32)
+        if distribution.num_replicas() == 1:
+            return size
+        return tf.distribute.get_replica_context().all_reduce("SUM", size)
+
+    def global_mean(self, values):
+        """The mean over the global batch, equal on all replicas; for no loss.
+
+        Args:
+            values: as for `mean_over_batch`.
+
+        Returns:
+            Scalar tensor, through which no gradient goes.
+        """
+        share = tf.stop_gradient(self.mean_over_batch(values))
+        if distribution.num_replicas() == 1:
+            return share
+        return tf.distribute.get_replica_context().all_reduce("SUM", share)
+
+    def apply_gradients(self, optimizer, gradients, variables):
+        """Lets an optimizer take a step by the gradients of `mean_over_batch`."""
+        optimizer.apply(distribution.limit_gradients(optimizer, gradients), variables)
 
     def check_batch(self, images):
         """Returns a batch of training pictures, if their shape is the model's."""
@@ -258,6 +306,7 @@ class GenerativeModel(keras.Model):
             raise ValueError(
                 f"`learning_rate` must be positive. Received: learning_rate={learning_rate!r}"
             )
+        distribution.check_compile(kwargs)
 
     def build_optimizer(self, optimizer, variables):
         """Resolves an optimizer, and builds it at once: only so does loading find its variables.
@@ -270,6 +319,7 @@ class GenerativeModel(keras.Model):
             `keras.Optimizer`; under "mixed_float16" one that scales the loss.
         """
         optimizer = keras.optimizers.get(optimizer)
+        distribution.check_optimizer(optimizer)
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if self.dtype_policy.compute_dtype == "float16" and not scales:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
@@ -287,8 +337,11 @@ class GenerativeModel(keras.Model):
         """
         step = tf.cast(self.step.value, tf.float32)
         decay = tf.minimum(decay, (1 + step) / (10 + step))
-        for mean, value in zip(average.variables, network.variables, strict=True):
-            mean.assign(mean * decay + value * (1 - decay))
+        distribution.assign_on_each(
+            average.variables,
+            network.variables,
+            lambda mean, value: mean * decay + value * (1 - decay),
+        )
 
     def get_config(self):
         return {

@@ -1,9 +1,15 @@
-"""Files that are either whole or not there."""
+"""Files that are whole or not there, directories that one process has, and what is loaded."""
 
 import os
+import stat
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
+import kerasgen
+from kerasgen import files
 from kerasgen.files import write_beside
 
 
@@ -71,3 +77,75 @@ def test_what_a_killed_process_left_is_not_mixed_in(tmp_path):
         part.mkdir()
         (part / "fresh").touch()
     assert os.listdir(path) == ["fresh"]
+
+
+# === What is loaded ===
+
+
+def archive(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def test_a_model_file_passes(tmp_path):
+    model = kerasgen.DCGAN((8, 8, 1), generator_filters=4, discriminator_filters=4)
+    model.save(tmp_path / "model.keras")
+    files.check_archive(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/etc/evil", "assets/../../evil", "C:/evil", "assets\\..\\..\\evil"]
+)
+def test_members_that_escape_are_refused(tmp_path, name):
+    path = archive(tmp_path / "model.keras", {"config.json": "{}", name: "x"})
+    with pytest.raises(ValueError, match="outside of the archive"):
+        files.check_archive(path)
+
+
+def test_links_are_refused(tmp_path):
+    link = zipfile.ZipInfo("assets/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = archive(tmp_path / "model.keras", {"config.json": "{}"})
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(link, "/etc/passwd")
+    with pytest.raises(ValueError, match="outside of the archive"):
+        files.check_archive(path)
+
+
+@pytest.mark.parametrize(
+    "name, size, words",
+    [("config.json", 17 * 2**20, "settings"), ("model.weights.h5", 2**26, "unpacks")],
+)
+def test_oversized_members_are_refused(tmp_path, name, size, words):
+    members = {name: b"\0" * size}
+    path = archive(tmp_path / "model.keras", members, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=words):
+        files.check_archive(path)
+
+
+# === One process a directory ===
+
+HOLD = """
+import sys
+from kerasgen.files import hold
+lock = hold(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_directory_is_one_process_s_until_that_is_killed(tmp_path):
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with child:
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(files.DirectoryInUse, match="Another training"):
+            files.hold(tmp_path)
+        child.kill()
+    lock = files.hold(tmp_path)
+    with pytest.raises(files.DirectoryInUse):
+        files.hold(tmp_path)
+    lock.release()
+    files.hold(tmp_path).release()

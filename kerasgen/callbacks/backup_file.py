@@ -6,13 +6,14 @@ and the arrays' bytes one after another. Nothing in it is ever executed.
 
 import hashlib
 import json
+import math
 import os
 import pathlib
 
 import ml_dtypes
 import numpy as np
 
-from kerasgen.files import write_beside
+from kerasgen.files import LOCK, write_beside
 
 MAGIC = b"KGBACKUP"
 DIGEST, LENGTH = 32, 8
@@ -36,20 +37,25 @@ def write(directory, facts, arrays):
     """
     table = [[name, values.dtype.name, values.shape] for name, values in arrays.items()]
     head = json.dumps({"facts": facts, "arrays": table}).encode()
-    parts = [len(head).to_bytes(LENGTH, "little"), head]
-    parts += [np.ascontiguousarray(v).reshape(-1).view(np.uint8).data for v in arrays.values()]
+    path = directory / NAME
+    bodies = [np.ascontiguousarray(v).reshape(-1).view(np.uint8).data for v in arrays.values()]
+    with write_beside(path) as part:
+        write_parts(part, head, bodies)
+        if path.exists():
+            os.replace(path, directory / PREVIOUS)
+
+
+def write_parts(path, head, bodies):
+    """Writes JSON and arrays, both as bytes, behind their checksum."""
+    parts = [len(head).to_bytes(LENGTH, "little"), head, *bodies]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
-    path = directory / NAME
-    with write_beside(path) as part:
-        with open(part, "wb") as file:
-            file.write(MAGIC + digest.digest())
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.replace(path, directory / PREVIOUS)
+    with open(path, "wb") as file:
+        file.write(MAGIC + digest.digest())
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(path):
@@ -70,15 +76,22 @@ def read(path):
     body = memoryview(content)[len(MAGIC) + DIGEST :]
     if hashlib.sha256(body).digest() != content[len(MAGIC) : len(MAGIC) + DIGEST]:
         raise BackupError(f"{str(path)!r} is torn or was changed: its checksum is wrong.")
+    try:
+        return _parse(body)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise BackupError(f"{str(path)!r} isn't a backup of kerasgen: {error!r}") from None
+
+
+def _parse(body):
     place = LENGTH + int.from_bytes(body[:LENGTH], "little")
     head = json.loads(bytes(body[LENGTH:place]))
     arrays = {}
     for name, kind, shape in head["arrays"]:
         dtype = np.dtype(getattr(ml_dtypes, kind, kind))
-        size = int(np.prod(shape, dtype=int)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         arrays[name] = np.frombuffer(body[place : place + size], dtype).reshape(shape)
         place += size
-    return head["facts"], arrays
+    return dict(head["facts"]), arrays
 
 
 def read_latest(directory):
@@ -104,7 +117,7 @@ def read_latest(directory):
 
 def remove(directory):
     """Removes the backups of a directory, and the directory if nothing else is in it."""
-    for name in (NAME, PREVIOUS):
+    for name in (NAME, PREVIOUS, LOCK):
         (directory / name).unlink(missing_ok=True)
     if directory.is_dir() and not any(directory.iterdir()):
         directory.rmdir()

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from kerasgen import distribution
 from kerasgen.callbacks.callback_states import cut_file, file_size
 from kerasgen.callbacks.snapshot import Snapshot
 from kerasgen.data.collect import sample_images
@@ -164,9 +165,8 @@ class CollapseGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        images = self.model.diversity_samples(self.num_samples, seed=self.seed, data=self.data)
-        found = self._distances(images)
-        diversity = min(mine / real for mine, real in zip(found, self._real, strict=True))
+        strategy = self.model.distribute_strategy
+        (diversity,) = distribution.from_chief(strategy, lambda: [self._diversity()], 1)
         logs.update({name: float(value) for name, value in self._lost.items()})
         logs["diversity"] = diversity
         self.history.append(diversity)
@@ -191,6 +191,11 @@ class CollapseGuard(keras.callbacks.Callback):
         if "healthy" in snapshots:
             self._healthy = Snapshot(self.model, snapshots["healthy"])
         cut_file(self.path, state["file_size"])
+
+    def _diversity(self):
+        images = self.model.diversity_samples(self.num_samples, seed=self.seed, data=self.data)
+        found = self._distances(images)
+        return float(min(mine / real for mine, real in zip(found, self._real, strict=True)))
 
     def _distances(self, images):
         """Mean distance of two pictures, in features and in pixels."""
@@ -285,6 +290,8 @@ class CollapseGuard(keras.callbacks.Callback):
             "action": action,
         }
         self.verdicts.append(verdict)
+        if not distribution.is_chief(self.model.distribute_strategy):
+            return
         print(f"\nStep {step}, epoch {self._epoch}: {words}.{done}")
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import time
 import keras
 import numpy as np
 
+from kerasgen import distribution
 from kerasgen.callbacks.callback_states import cut_file, file_size
 from kerasgen.callbacks.snapshot import Snapshot
 from kerasgen.metrics.evaluator import Evaluator
@@ -24,7 +25,8 @@ class EvaluateSamples(keras.callbacks.Callback):
     has one), prints a line, appends it to a file, and puts `fd` (Fréchet distance), `kd`
     (kernel distance), `precision`, `recall`, `density` and `coverage` into the epoch's logs, so
     that any callback after this one can monitor them. Between evaluations the logs repeat the
-    last values. Every value stands beside its floor, what real pictures get in its place.
+    last values. Every value stands beside its floor, what real pictures get in its place. Where
+    several machines train, the chief measures and writes.
 
     Args:
         real: real pictures: a pipeline of `kerasgen.data` (held-out pictures where there are
@@ -109,7 +111,11 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._stale = True
-        if self.minutes is not None and time.monotonic() - self._last >= 60 * self.minutes:
+        if self.minutes is None:
+            return
+        strategy, minutes = self.model.distribute_strategy, (time.monotonic() - self._last) / 60
+        (due,) = distribution.from_chief(strategy, lambda: [minutes >= self.minutes], 1)
+        if due:
             self._evaluate()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -157,11 +163,10 @@ class EvaluateSamples(keras.callbacks.Callback):
         cut_file(self.path, state["file_size"])
 
     def _evaluate(self):
-        start = time.monotonic()
-        images = self.model.evaluation_samples(
-            self.evaluator.num_samples, seed=self.seed, data=self.data
-        )
-        values = self.evaluator.evaluate(images)
+        start, strategy = time.monotonic(), self.model.distribute_strategy
+        names = list(self.evaluator.floor)
+        measured = distribution.from_chief(strategy, self._measure, len(names))
+        values = dict(zip(names, measured, strict=True))
         self._last = time.monotonic()
         self._stale = False
         record = {
@@ -174,16 +179,23 @@ class EvaluateSamples(keras.callbacks.Callback):
             "evaluation_seconds": round(self._last - start, 3),
         }
         self.evaluations.append(record)
-        if self.path is not None:
+        chief = distribution.is_chief(strategy)
+        if self.path is not None and chief:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "a") as file:
                 file.write(json.dumps(record) + "\n")
         best = self._is_best(values)
         if best:
             self.best, self._best_state = record, Snapshot(self.model)
-        if self.verbose:
+        if self.verbose and chief:
             mark = "; the best so far" if best and len(self.evaluations) > 1 else ""
             print(f"\nStep {record['step']}: {self.evaluator.describe(values)}{mark}")
+
+    def _measure(self):
+        images = self.model.evaluation_samples(
+            self.evaluator.num_samples, seed=self.seed, data=self.data
+        )
+        return list(self.evaluator.evaluate(images).values())
 
     def _is_best(self, values):
         if self.monitor is None or not math.isfinite(values[self.monitor]):

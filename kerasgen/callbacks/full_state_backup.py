@@ -14,7 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasgen import distribution
 from kerasgen.callbacks import backup_file, callback_states
+from kerasgen.files import hold
 
 PACKAGES = ("kerasgen", "keras", "tensorflow", "numpy")
 
@@ -34,6 +36,9 @@ class FullStateBackup(keras.callbacks.Callback):
     SIGTERM, by which machines are taken away, saves after the running step and ends the program
     with code 143.
 
+    Where several machines train, the chief writes, all of them read, and a SIGTERM to one ends
+    them all: the directory has to be one that they share.
+
     It works with `fit` of the models of the zoo. The data has to be a `tf.data` pipeline; exact
     is a pipeline of `kerasgen.data`, whose order is a function of seed and epoch, or one with the
     same order in each epoch.
@@ -48,7 +53,8 @@ class FullStateBackup(keras.callbacks.Callback):
 
     Raises:
         ValueError: intervals that aren't positive; at `fit`, a backup of a model with other
-            settings or variables.
+            settings or variables, or one that not all machines see.
+        kerasgen.files.DirectoryInUse: at `fit`, another training uses the directory.
         OSError: a backup can't be written; the last one stays.
 
     Example:
@@ -88,6 +94,9 @@ class FullStateBackup(keras.callbacks.Callback):
                 "FullStateBackup resumes trainings on a `tf.data.Dataset`, such as "
                 f"`kerasgen.data.load_images` returns. Received: {type(data).__name__}"
             )
+        self._lock = None
+        if distribution.is_chief(model.distribute_strategy):
+            self._lock = hold(self.directory)
         self._data = data
         self._train_function = None
         self._terminated = False
@@ -99,6 +108,8 @@ class FullStateBackup(keras.callbacks.Callback):
 
     def fit_ended(self):
         """What `fit` calls in the end, whatever happened in it."""
+        if self._lock is not None:
+            self._lock.release()
         if self._handler is not None:
             signal.signal(signal.SIGTERM, self._handler)
         # Keras would begin later calls of `fit` there too.
@@ -124,6 +135,8 @@ class FullStateBackup(keras.callbacks.Callback):
         self._epoch, self._last = None, time.monotonic()
         self._first_step, self._saved = 0, False
         self._state, arrays, problems = backup_file.read_latest(self.directory)
+        self._strategy = self.model.distribute_strategy
+        self._check_shared()
         for problem in problems:
             older = "" if self._state is None else " The backup before it is used."
             warnings.warn(f"{problem}{older}", stacklevel=2)
@@ -158,7 +171,10 @@ class FullStateBackup(keras.callbacks.Callback):
         return step < self._first_step
 
     def before_step(self, step):
-        if self._terminated:
+        due, terminated = distribution.sum_of_workers(
+            self._strategy, [self._is_due(), float(self._terminated)]
+        )
+        if terminated:
             self._save(step)
             print(
                 f"\nTerminated: everything is saved in {str(self.directory)!r}; the same program "
@@ -166,21 +182,25 @@ class FullStateBackup(keras.callbacks.Callback):
                 flush=True,
             )
             raise SystemExit(128 + signal.SIGTERM)
-        if not self._saved:  # at the start, so that there always is one
-            due = True
-        elif self.steps is None:
-            due = time.monotonic() - self._last >= 60 * self.minutes
-        else:
-            due = int(self.model.step.numpy()) % self.steps == 0
         if due:
             self._save(step)
+
+    def _is_due(self):
+        """1 where the time for a backup has come, by the chief's clock, else 0."""
+        if not distribution.is_chief(self._strategy):
+            return 0.0
+        if not self._saved:  # at the start, so that there always is one
+            return 1.0
+        if self.steps is None:
+            return float(time.monotonic() - self._last >= 60 * self.minutes)
+        return float(int(self.model.step.numpy()) % self.steps == 0)
 
     def before_end(self):
         if not self.delete_when_done:
             self._save(0, finished=True)
 
     def done(self):
-        if self.delete_when_done:
+        if self.delete_when_done and distribution.is_chief(self._strategy):
             backup_file.remove(self.directory)
 
     # === State ===
@@ -209,7 +229,8 @@ class FullStateBackup(keras.callbacks.Callback):
             model.train_function = train_function
 
     def _save(self, step, finished=False):
-        arrays = {f"model/{i}": v.numpy() for i, v in enumerate(self._variables())}
+        values = distribution.read(self._strategy, self._variables())
+        arrays = {f"model/{i}": value for i, value in enumerate(values)}
         states = {
             name: callback_states.pack(callback_states.get_state(callback), arrays, name)
             for name, callback in self._others().items()
@@ -223,18 +244,33 @@ class FullStateBackup(keras.callbacks.Callback):
             "callbacks": states,
             "about": self._about(),
         }
-        backup_file.write(self.directory, facts, arrays)
+        if distribution.is_chief(self._strategy):
+            backup_file.write(self.directory, facts, arrays)
         self._last, self._saved = time.monotonic(), True
 
     def _restore(self):
-        for i, variable in enumerate(self._variables()):
-            variable.assign(self._arrays[f"model/{i}"])
+        variables = self._variables()
+        values = [self._arrays[f"model/{i}"] for i in range(len(variables))]
+        distribution.write(self._strategy, variables, values)
         if self._state["data_epoch"] is not None and hasattr(self._data, "epoch"):
             self._data.epoch.assign(self._state["data_epoch"])
         for name, callback in self._others().items():
             state = self._state["callbacks"].get(name)
             if state is not None:
                 callback_states.set_state(callback, callback_states.unpack(state, self._arrays))
+
+    def _check_shared(self):
+        """Refuses a directory that isn't the same one on all machines."""
+        mine = [0.0, 0.0, 0.0]
+        if self._state is not None:
+            mine = [1.0, float(self._state["epoch"]), float(self._state["step"])]
+        workers = distribution.num_workers(self._strategy)
+        total = distribution.sum_of_workers(self._strategy, mine)
+        if total != [workers * value for value in mine]:
+            raise ValueError(
+                "The machines don't see the same backup: the directory must be one that they "
+                f"share. Received: directory={str(self.directory)!r}"
+            )
 
     def _others(self):
         """All other callbacks, by class and number within it."""
@@ -268,6 +304,7 @@ class FullStateBackup(keras.callbacks.Callback):
                 ],
                 "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
                 "devices": [d.device_type for d in tf.config.list_logical_devices()],
+                "replicas": self.model.distribute_strategy.num_replicas_in_sync,
             },
         }
 

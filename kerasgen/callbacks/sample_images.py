@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
+from kerasgen import distribution
 from kerasgen.plots import grid_image, write_film, write_grid
 
 FILMS = ("gif", "webp")
@@ -16,7 +17,7 @@ class SampleImages(keras.callbacks.Callback):
     The preview shows the same latents (or the same examples) each time, so that the files can be
     compared. Files are `<name>-epoch-0005.png`, `<name>-latest.png` and `<name>.gif`, one set
     for each picture that the model's preview names. What moves (a frame generator's rollouts, from
-    its `moving_preview`) is in `<name>-latest.gif`.
+    its `moving_preview`) is in `<name>-latest.gif`. Where several machines train, the chief writes.
 
     Args:
         directory: str or path. Where the files go; it is made if need be.
@@ -51,6 +52,7 @@ class SampleImages(keras.callbacks.Callback):
         self.max_frames = max_frames
 
     def on_train_begin(self, logs=None):
+        self._writes = distribution.is_chief(self.model.distribute_strategy)
         self.directory.mkdir(parents=True, exist_ok=True)
         self._frames = {}
         self._epoch = self._shown = None
@@ -64,7 +66,7 @@ class SampleImages(keras.callbacks.Callback):
         if self._epoch is not None and self._shown != self._epoch:
             self._write()
         for name, frames in self._frames.items():
-            if self.film:
+            if self.film and self._writes:
                 count = min(len(frames), self.max_frames)
                 chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
                 write_film(self.directory / f"{name}.{self.film}", [frames[i] for i in chosen])
@@ -81,6 +83,9 @@ class SampleImages(keras.callbacks.Callback):
         self._epoch, self._shown = state["epoch"], state["shown"]
 
     def _write(self):
+        self._shown = self._epoch
+        if not self._writes:
+            return
         for name, grid in self.model.preview(self.batch).items():
             path = self.directory / f"{name}-epoch-{self._epoch:04d}.png"
             write_grid(path, grid)
@@ -90,4 +95,3 @@ class SampleImages(keras.callbacks.Callback):
             for name, grids in self.model.moving_preview(self.batch).items():
                 frames = [grid_image(grid) for grid in grids]
                 write_film(self.directory / f"{name}-latest.{self.film}", frames)
-        self._shown = self._epoch

@@ -4,6 +4,8 @@ import time
 
 import keras
 
+from kerasgen import distribution
+
 
 class TimeLimit(keras.callbacks.Callback):
     """Ends the training after the step during which the time runs out.
@@ -37,5 +39,7 @@ class TimeLimit(keras.callbacks.Callback):
         self._end = time.monotonic() + state["left"]
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() >= self._end:
+        strategy = self.model.distribute_strategy
+        (over,) = distribution.from_chief(strategy, lambda: [time.monotonic() >= self._end], 1)
+        if over:
             self.model.stop_training = True

@@ -132,6 +132,13 @@ def _add_train(commands):
         help="default: float32",
     )
     train.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="GPUs of this machine that share each batch (default: 1); several machines are named "
+        "in TF_CONFIG instead",
+    )
+    train.add_argument(
         "--sample-every",
         type=int,
         metavar="N",

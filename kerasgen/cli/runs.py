@@ -9,7 +9,7 @@ import re
 from kerasgen._version import __version__
 from kerasgen.cli import UserError
 from kerasgen.cli.start import start_tensorflow
-from kerasgen.files import write_beside
+from kerasgen.files import LOCK, check_archive, write_beside
 
 MODEL_FILE = "model.keras"
 BACKUP = "backup"  # of an interrupted run; gone when it has ended
@@ -29,7 +29,7 @@ def interrupted_run(out, arguments):
         UserError: the path holds something else, or a run that ended, or one of other settings.
     """
     path = None if out is None else pathlib.Path(out).expanduser()
-    if path is None or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if path is None or not path.exists() or _is_empty(path):
         return None
     remedy = "give --out another directory, or add --new for one beside it."
     config = read_config(out) if path.is_dir() else None
@@ -53,6 +53,11 @@ def interrupted_run(out, arguments):
             f"settings to resume it; {remedy}"
         )
     return path
+
+
+def _is_empty(path):
+    """Whether a directory holds nothing but what a run leaves that ended before it began."""
+    return path.is_dir() and all(found.name == LOCK for found in path.iterdir())
 
 
 def beside(out):
@@ -206,7 +211,8 @@ def load_run(run):
     import kerasgen
 
     try:
-        model = keras.saving.load_model(file)
+        check_archive(file)
+        model = keras.saving.load_model(file, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
         raise UserError(f"{str(file)!r} can't be loaded: {str(error)[:500]}") from None
     if not isinstance(model, kerasgen.GenerativeModel):

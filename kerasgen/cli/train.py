@@ -4,13 +4,15 @@ import ast
 import contextlib
 import inspect
 import math
+import os
+import pathlib
 import shutil
 import signal
 import sys
 import time
 import warnings
 
-from kerasgen.cli import UserError, frames
+from kerasgen.cli import UserError, devices, frames
 from kerasgen.cli.export import export
 from kerasgen.cli.runs import (
     BACKUP,
@@ -21,6 +23,7 @@ from kerasgen.cli.runs import (
     write_config,
 )
 from kerasgen.cli.start import start_tensorflow
+from kerasgen.files import DirectoryInUse, hold
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
 
@@ -50,20 +53,77 @@ def run(arguments):
         arguments.batch_size = CLIPS_A_BATCH if of_clips else PICTURES_A_BATCH
     if arguments.new and arguments.out is not None:
         arguments.out = beside(arguments.out)
+    if devices.cluster():
+        return _run_on_machines(arguments)
+    with contextlib.ExitStack() as stack:
+        directory = _interrupted(arguments, stack)
+        strategy = devices.make_strategy(arguments.devices, arguments.batch_size)
+        return _train(arguments, strategy, *_prepare_run(arguments, strategy, directory, stack))
+
+
+def _run_on_machines(arguments):
+    """As `run`, on one of several machines: the chief says what all do, and writes the files."""
+    if arguments.out is None:
+        raise UserError("Several machines need `--out`, a run directory that they share.")
+    strategy = devices.make_strategy(arguments.devices, arguments.batch_size)
+    from kerasgen import distribution
+
+    chief = distribution.is_chief(strategy)
+    directory, refused = pathlib.Path(arguments.out).expanduser(), None
+    with contextlib.ExitStack() as stack:
+        if chief:
+            try:
+                directory = _interrupted(arguments, stack)
+            except UserError as error:
+                refused = error
+        else:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        (count,) = distribution.sum_of_workers(strategy, [float(refused is not None)])
+        if count:
+            raise refused or UserError("The chief refused to begin: its message says why.")
+        code = _train(arguments, strategy, *_prepare_run(arguments, strategy, directory, stack))
+        distribution.sum_of_workers(strategy, [0.0])  # all wait for the chief's files
+        return code
+
+
+def _interrupted(arguments, stack):
+    """The directory of the run to resume, kept for this process until the stack ends, or None."""
     directory = interrupted_run(arguments.out, _facts(arguments))
+    if directory is not None:
+        _hold(directory, stack)
+    return directory
+
+
+def _hold(directory, stack):
     try:
-        model, dataset, validation = _prepare(arguments)
+        stack.callback(hold(directory).release)
+    except (DirectoryInUse, OSError) as error:
+        raise UserError(error) from None
+
+
+def _prepare_run(arguments, strategy, directory, stack):
+    """What `_train` needs besides the strategy; a directory of None is a new one."""
+    try:
+        with strategy.scope():
+            model, dataset, validation = _prepare(arguments)
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise UserError(error) from None
+    from kerasgen import distribution
+
     epochs, every = _duration(arguments, model, len(dataset))
     new = directory is None
+    if distribution.is_chief(strategy):
+        place = pathlib.Path(arguments.out or ".").expanduser() if new else directory
+        pictures = epochs // every if arguments.minutes is None else FRAMES
+        _check_room(place, model, pictures * 64 * 4 * math.prod(dataset.image_shape))
     if new:
         directory = new_run_directory(arguments.out, arguments.model, arguments.data)
-    pictures = epochs // every if arguments.minutes is None else FRAMES
-    _check_room(directory, model, pictures * 64 * 4 * math.prod(dataset.image_shape))
-    if new:
+        _hold(directory, stack)
+        if interrupted_run(directory, _facts(arguments)) is not None:
+            raise UserError(f"Another run has meanwhile begun in {str(directory)!r}.")
         _write_config(directory, arguments, model, dataset)
-    return _train(arguments, model, dataset, validation, directory, epochs, every)
+    return model, dataset, validation, directory, epochs, every
 
 
 def _facts(arguments):
@@ -227,22 +287,24 @@ def _check_room(directory, model, samples):
     # model.keras holds two moments beside the weights, twice while it is replaced; the
     # SavedModel; the samples, in bytes, twice for the film.
     needed = 8 * weights + 2 * samples + 16 * 2**20
-    free = shutil.disk_usage(directory).free
+    place = directory.absolute()
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     if free < needed:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
         raise UserError(
             f"The disk of {str(directory)!r} has {free / 2**20:.0f} MB free, and this run may "
             f"need {needed / 2**20:.0f} MB: free some, or give --out another place."
         )
 
 
-def _train(arguments, model, dataset, validation, directory, epochs, every):
+def _train(arguments, strategy, model, dataset, validation, directory, epochs, every):
     import keras
 
     import kerasgen
+    from kerasgen import distribution
     from kerasgen.data.collect import first_batch
 
+    chief = distribution.is_chief(strategy)
     samples = directory / "samples"
     batch = first_batch(dataset if validation is None else validation)
     of_clips = _of_clips(arguments)
@@ -252,7 +314,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
         watchers = _watchers(arguments, dataset, validation, directory, epochs)
     callbacks = [
         *watchers,
-        keras.callbacks.CSVLogger(directory / "history.csv"),
+        *([keras.callbacks.CSVLogger(directory / "history.csv")] if chief else []),
         kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
     if arguments.minutes is not None:
@@ -262,7 +324,7 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
     start = time.monotonic()
     try:
-        with _interruptible(callbacks) as interruption:
+        with _interruptible(callbacks, strategy) as interruption:
             model.fit(
                 dataset,
                 epochs=epochs,
@@ -274,6 +336,8 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
             seconds = time.monotonic() - start
             _check_finite(model, directory)
             model.prepare_to_generate(dataset)
+            if not chief:
+                return 130 if interruption["count"] else 0
             for name, grid in model.preview(batch).items():
                 kerasgen.plots.write_grid(samples / f"{name}-latest.png", grid)
             model_file = directory / MODEL_FILE
@@ -281,6 +345,8 @@ def _train(arguments, model, dataset, validation, directory, epochs, every):
                 model.save(part)
             saved_model = export(model, directory / "saved_model")
             shutil.rmtree(backup)
+    except distribution.WorkerLost as error:
+        raise UserError(f"{error} The same command goes on from the last backup.") from None
     except OSError as error:
         raise UserError(
             f"{error}. The run ended; whole files written before remain in {str(directory)!r}."
@@ -355,15 +421,18 @@ def _watchers(arguments, dataset, validation, directory, epochs):
 
 
 @contextlib.contextmanager
-def _interruptible(callbacks):
-    """Turns a first Ctrl-C into a clean end of `fit`; a second one is immediate."""
+def _interruptible(callbacks, strategy):
+    """Turns a first Ctrl-C, on any machine, into a clean end of `fit`; a second is immediate."""
     import keras
+
+    from kerasgen import distribution
 
     state = {"count": 0}
 
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            if state["count"]:
+            (asked,) = distribution.sum_of_workers(strategy, [float(state["count"])])
+            if asked:
                 self.model.stop_training = True
 
     def on_signal(number, frame):

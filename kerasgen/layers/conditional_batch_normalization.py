@@ -15,6 +15,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         num_classes: int.
         momentum: float. Of the moving statistics. Defaults to 0.99.
         epsilon: float. Added to the variance. Defaults to 1e-3.
+        synchronized: bool. Whether the statistics are those of all replicas' batches. Defaults to
+            False.
         **kwargs: `name` and `dtype`, as for `keras.layers.Layer`.
 
     Example:
@@ -28,13 +30,19 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         Koyama: cGANs with Projection Discriminator, 2018.
     """
 
-    def __init__(self, num_classes, momentum=0.99, epsilon=1e-3, **kwargs):
+    def __init__(self, num_classes, momentum=0.99, epsilon=1e-3, synchronized=False, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.momentum = momentum
         self.epsilon = epsilon
+        self.synchronized = synchronized
         self.norm = keras.layers.BatchNormalization(
-            momentum=momentum, epsilon=epsilon, center=False, scale=False, dtype=self.dtype_policy
+            momentum=momentum,
+            epsilon=epsilon,
+            center=False,
+            scale=False,
+            synchronized=synchronized,
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape):
@@ -62,5 +70,6 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             "num_classes": self.num_classes,
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
             **super().get_config(),
         }

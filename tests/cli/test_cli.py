@@ -70,6 +70,7 @@ def test_no_evaluate_keeps_the_last_weights(run, tmp_path):
 
 def test_a_run_directory_holds_everything(trained):
     assert {path.name for path in trained.iterdir()} == {
+        ".lock",
         "config.json",
         "evaluations.jsonl",
         "history.csv",
@@ -394,7 +395,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_is_whole(run, tmp_path, monke
     monkeypatch.setattr(pathlib.Path, "write_text", fail)
     code, _, err = run(*DIGITS, "--epochs", "1", "--out", "run")
     assert code == 2 and "No space left on device" in err
-    assert [path.name for path in (tmp_path / "run").iterdir()] == []
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 def test_no_command_shows_the_help(run):

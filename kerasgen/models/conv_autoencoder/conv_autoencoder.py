@@ -261,7 +261,7 @@ class ConvAutoencoder(Autoencoder):
             objective = loss / self.num_values if self.variational else loss
             scaled = self.optimizer.scale_loss(self.mean_over_batch(objective))
         variables = self._trained_variables()
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.apply_gradients(self.optimizer, tape.gradient(scaled, variables), variables)
         if self.ema_decay:
             self.update_average(self.ema_encoder, self.encoder, self.ema_decay)
             self.update_average(self.ema_decoder, self.decoder, self.ema_decay)
@@ -272,7 +272,7 @@ class ConvAutoencoder(Autoencoder):
             measured = tf.where(due, tf.shape(images)[0], 0)  # of the batch all or nothing
             self.ssim.update_state(images[:measured], reconstructions[:measured])
         self.step.assign_add(1)
-        return {**self.track(loss=loss, **terms), **self._quality()}
+        return self.track(loss=loss, **terms) | self.results(self.psnr, self.ssim)
 
     def test_step(self, data):
         images = self.check_batch(keras.utils.unpack_x_y_sample_weight(data)[0])
@@ -283,10 +283,7 @@ class ConvAutoencoder(Autoencoder):
         for metric in (self.psnr, self.ssim):
             if metric is not None:
                 metric.update_state(images, reconstructions)
-        return logs | self._quality()
-
-    def _quality(self):
-        return {m.name: m.result() for m in (self.psnr, self.ssim) if m is not None}
+        return logs | self.results(self.psnr, self.ssim)
 
     def _terms(self, images, seed_of, training):
         """The loss's terms before their weights, a value a picture each, and reconstructions."""
@@ -326,7 +323,7 @@ class ConvAutoencoder(Autoencoder):
         if training:
             step = tf.cast(self.step.value, tf.float32)
             decay = tf.minimum(SCALE_DECAY, (1 + step) / (10 + step))
-            mean = tf.stop_gradient(tf.reduce_mean(values))
+            mean = self.global_mean(values)
             self.scale.assign(decay * self.scale + (1 - decay) * tf.maximum(mean, LEAST_SCALE))
         return self.reconstruction_loss.nats(values, self.scale.value, self.num_values)
 

@@ -259,12 +259,12 @@ class ConvLSTMGenerator(FrameGenerator):
             )
             scaled = self.optimizer.scale_loss(self.mean_over_batch(terms["loss"]))
         variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.apply_gradients(self.optimizer, tape.gradient(scaled, variables), variables)
         if self.ema_decay:
             self.update_average(self.ema_network, self.network, self.ema_decay)
         self.step.assign_add(1)
         self.psnr.update_state(targets, predictions)
-        return {**self.track(**terms), "psnr": self.psnr.result()}
+        return self.track(**terms) | self.results(self.psnr)
 
     def test_step(self, data):
         frames = self.check_batch(keras.utils.unpack_x_y_sample_weight(data)[0])
@@ -278,8 +278,7 @@ class ConvLSTMGenerator(FrameGenerator):
                 metric.update_state(
                     self._single_frames(frames[:, known:]), self._single_frames(generated)
                 )
-                logs[metric.name] = metric.result()
-        return logs
+        return logs | self.results(self.psnr, self.ssim)
 
     def _terms(self, network, frames, own, seed):
         """The terms of the loss, a value a clip each, and true and predicted frames `(B T, ...)`.

@@ -51,6 +51,9 @@ class DCGAN(LatentGenerator):
             norm) or None. Defaults to "batch".
         minibatch_stddev: bool. Whether the discriminator is told how different the pictures of
             a batch are. Defaults to False.
+        synchronized_batch_norm: bool. Whether, in a training on several devices, batch
+            normalisation is by the whole batch instead of each device's share of it, which takes
+            longer and is better for small shares. Defaults to False.
         instance_noise: float, at least 0. Standard deviation of the noise that is laid over all
             pictures, which range over [-1, 1], before the discriminator sees them. It keeps the
             discriminator from knowing few pictures by heart. Defaults to 0.2.
@@ -111,6 +114,7 @@ class DCGAN(LatentGenerator):
         residual=False,
         discriminator_normalization="batch",
         minibatch_stddev=False,
+        synchronized_batch_norm=False,
         instance_noise=0.2,
         augment=None,
         augment_probability=1.0,
@@ -147,6 +151,7 @@ class DCGAN(LatentGenerator):
         self.residual = bool(residual)
         self.discriminator_normalization = discriminator_normalization
         self.minibatch_stddev = bool(minibatch_stddev)
+        self.synchronized_batch_norm = bool(synchronized_batch_norm)
         self.instance_noise = float(instance_noise)
         self.augment = policies
         self.adaptive = bool(policies) and augment_probability == "adaptive"
@@ -164,6 +169,7 @@ class DCGAN(LatentGenerator):
                 residual,
                 seed=2 * self.seed,
                 dtype=self.dtype_policy,
+                synchronized=self.synchronized_batch_norm,
             )
             for _ in range(2)
         )
@@ -177,6 +183,7 @@ class DCGAN(LatentGenerator):
             minibatch_stddev,
             seed=2 * self.seed + 1,
             dtype=self.dtype_policy,
+            synchronized=self.synchronized_batch_norm,
         )
         self._spectral_norms = [
             layer for layer in self.discriminator.layers if isinstance(layer, SpectralNorm)
@@ -283,7 +290,7 @@ class DCGAN(LatentGenerator):
                 sides.append((self.generator_optimizer, self.generator, generator_loss))
             for optimizer, network, loss in sides:
                 variables = network.trainable_variables
-                optimizer.apply(tape.gradient(loss, variables), variables)
+                self.apply_gradients(optimizer, tape.gradient(loss, variables), variables)
         self.update_average(self.ema_generator, self.generator, self.ema_decay)
         if self.adaptive:
             self._adapt(terms["real_score"])
@@ -371,8 +378,8 @@ class DCGAN(LatentGenerator):
 
     def _adapt(self, real_scores):
         """Distorts more if the discriminator is too sure of real pictures, less otherwise."""
-        surplus = tf.reduce_mean(tf.sign(real_scores - 0.5)) - ADAPTIVE_TARGET
-        change = tf.cast(tf.shape(real_scores)[0], tf.float32) / ADAPTIVE_PICTURES
+        surplus = self.global_mean(tf.sign(real_scores - 0.5)) - ADAPTIVE_TARGET
+        change = self.global_size(real_scores) / ADAPTIVE_PICTURES
         probability = self._probability.value + tf.sign(surplus) * change
         self._probability.assign(tf.clip_by_value(probability, 0.0, 1.0))
 
@@ -399,6 +406,7 @@ class DCGAN(LatentGenerator):
             "residual": self.residual,
             "discriminator_normalization": self.discriminator_normalization,
             "minibatch_stddev": self.minibatch_stddev,
+            "synchronized_batch_norm": self.synchronized_batch_norm,
             "instance_noise": self.instance_noise,
             "augment": self.augment,
             "augment_probability": self.augment_probability,

@@ -19,12 +19,14 @@ class _Parts:
     Args:
         seed: int. Every initial weight is derived from it.
         dtype: str or `keras.DTypePolicy`.
+        synchronized: bool. Whether batch normalisation is by the batches of all replicas.
         spectral: bool. Whether kernels are divided by their spectral norm.
     """
 
-    def __init__(self, seed, dtype, spectral=False):
+    def __init__(self, seed, dtype, synchronized, spectral=False):
         self.seed = seed * 1009
         self.dtype = dtype
+        self.synchronized = synchronized
         self.spectral = spectral
         self.count = 0
 
@@ -67,8 +69,11 @@ class _Parts:
     def relu(self, slope=0.0):
         return self(layers.LeakyReLU, slope) if slope else self(layers.ReLU)
 
-    def batch_norm(self):
-        return self(layers.BatchNormalization, momentum=BATCH_NORM_MOMENTUM)
+    def batch_norm(self, num_classes=None):
+        kwargs = {"momentum": BATCH_NORM_MOMENTUM, "synchronized": self.synchronized}
+        if num_classes:
+            return self(ConditionalBatchNormalization, num_classes, **kwargs)
+        return self(layers.BatchNormalization, **kwargs)
 
     def _normed(self, layer):
         if not self.spectral:
@@ -85,6 +90,7 @@ def build_generator(
     residual=False,
     seed=0,
     dtype="float32",
+    synchronized=False,
 ):
     """Builds the network from latent vectors to pictures in [-1, 1].
 
@@ -102,6 +108,8 @@ def build_generator(
         seed: int. Every initial weight is derived from it. Defaults to 0.
         dtype: str or `keras.DTypePolicy`. The compute policy; the output is float32 always.
             Defaults to "float32".
+        synchronized: bool. Whether batch normalisation is by the batches of all replicas.
+            Defaults to False.
 
     Returns:
         A functional `keras.Model`: latents `(B, latent_dim)` (and int labels `(B,)`) to
@@ -110,7 +118,7 @@ def build_generator(
     height, width, channels = image_shape
     stages = num_stages(image_shape)
     widths = stage_filters(filters, stages)[::-1]
-    make = _Parts(seed, dtype)
+    make = _Parts(seed, dtype, synchronized)
 
     latent = keras.Input((latent_dim,), name="latent")
     label = keras.Input((), dtype="int32", name="label") if num_classes else None
@@ -122,8 +130,7 @@ def build_generator(
 
     def normalise(x):
         if num_classes:
-            norm = make(ConditionalBatchNormalization, num_classes, BATCH_NORM_MOMENTUM)
-            return make.relu()(norm([x, label]))
+            return make.relu()(make.batch_norm(num_classes)([x, label]))
         return make.relu()(make.batch_norm()(x))
 
     def double(x):
@@ -162,6 +169,7 @@ def build_discriminator(
     minibatch_stddev=False,
     seed=0,
     dtype="float32",
+    synchronized=False,
 ):
     """Builds the network from pictures to one logit: the higher, the more real.
 
@@ -179,6 +187,7 @@ def build_discriminator(
         seed: int. Every initial weight is derived from it. Defaults to 0.
         dtype: str or `keras.DTypePolicy`. The compute policy; the logit is float32 always.
             Defaults to "float32".
+        synchronized: as for `build_generator`. Defaults to False.
 
     Returns:
         A functional `keras.Model`: pictures `(B, H, W, C)` in [-1, 1] (and int labels `(B,)`)
@@ -187,7 +196,7 @@ def build_discriminator(
     Reference:
         Miyato, Koyama: cGANs with Projection Discriminator, 2018 (the conditional logit).
     """
-    make = _Parts(seed, dtype, spectral=normalization == "spectral")
+    make = _Parts(seed, dtype, synchronized, spectral=normalization == "spectral")
     image = keras.Input(image_shape, name="image")
     inputs, x = image, image
 

@@ -115,7 +115,8 @@ def check_optimizer(optimizer):
         raise ValueError(
             "An optimizer can't accumulate gradients on several replicas, which share a step: "
             "leave `gradient_accumulation_steps` out and give each a larger batch. "
-            f"Received: gradient_accumulation_steps={inner.gradient_accumulation_steps}"
+            f"Received: {num_replicas()} replicas, "
+            f"gradient_accumulation_steps={inner.gradient_accumulation_steps}"
         )
 
 

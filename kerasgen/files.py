@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import stat
 import zipfile
+import zlib
 
 import filelock
 
@@ -48,7 +49,7 @@ def hold(directory):
 
 
 def check_archive(path):
-    """Refuses a `.keras` file whose members would land elsewhere, or fill memory or disk.
+    """Refuses a `.keras` file that is damaged, or would write elsewhere, or fill memory or disk.
 
     Keras' safe mode, which runs no code that a file brings along, doesn't look at that.
 
@@ -56,13 +57,19 @@ def check_archive(path):
         path: str or path.
 
     Raises:
-        ValueError: not a zip file, or one with such members.
+        ValueError: such a file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+            _check_members(path, archive.infolist())
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{str(path)!r} isn't a whole .keras file: {error}") from None
+    if damaged is not None:
+        raise ValueError(f"{str(path)!r} isn't a whole .keras file: {damaged!r} is damaged.")
+
+
+def _check_members(path, members):
     for member in members:
         parts = pathlib.PurePosixPath(member.filename.replace("\\", "/")).parts
         outside = not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]

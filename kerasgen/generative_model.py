@@ -173,6 +173,8 @@ class GenerativeModel(keras.Model):
         """
         bound = inspect.signature(super().fit).bind(x, *args, **kwargs)
         given = bound.arguments
+        if given.get("steps_per_epoch") is None:  # pipelines that never end
+            given["steps_per_epoch"] = getattr(x, "steps_per_epoch", None)
         callbacks = given.get("callbacks") or []
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         backup = next((c for c in callbacks if hasattr(c, "callback_list")), None)

@@ -133,7 +133,7 @@ class FullStateBackup(keras.callbacks.Callback):
     def begin(self):
         """Looks for a backup and goes back to it."""
         self._epoch, self._last = None, time.monotonic()
-        self._first_step, self._saved = 0, False
+        self._first_step, self._saved, self._saved_step = 0, False, 0
         self._state, arrays, problems = backup_file.read_latest(self.directory)
         self._strategy = self.model.distribute_strategy
         self._check_shared()
@@ -193,7 +193,8 @@ class FullStateBackup(keras.callbacks.Callback):
             return 1.0
         if self.steps is None:
             return float(time.monotonic() - self._last >= 60 * self.minutes)
-        return float(int(self.model.step.numpy()) % self.steps == 0)
+        # Steps that are executed together may pass over a multiple.
+        return float(int(self.model.step.numpy()) - self._saved_step >= self.steps)
 
     def before_end(self):
         if not self.delete_when_done:
@@ -247,11 +248,13 @@ class FullStateBackup(keras.callbacks.Callback):
         if distribution.is_chief(self._strategy):
             backup_file.write(self.directory, facts, arrays)
         self._last, self._saved = time.monotonic(), True
+        self._saved_step = int(self.model.step.numpy())
 
     def _restore(self):
         variables = self._variables()
         values = [self._arrays[f"model/{i}"] for i in range(len(variables))]
         distribution.write(self._strategy, variables, values)
+        self._saved_step = int(self.model.step.numpy())
         if self._state["data_epoch"] is not None and hasattr(self._data, "epoch"):
             self._data.epoch.assign(self._state["data_epoch"])
         for name, callback in self._others().items():

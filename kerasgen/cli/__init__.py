@@ -139,6 +139,11 @@ def _add_train(commands):
         "in TF_CONFIG instead",
     )
     train.add_argument(
+        "--data-service",
+        metavar="ADDRESS",
+        help="dispatcher of a tf.data service whose workers compute the batches",
+    )
+    train.add_argument(
         "--sample-every",
         type=int,
         metavar="N",

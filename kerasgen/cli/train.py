@@ -51,6 +51,8 @@ def run(arguments):
     _check_kind(arguments, of_clips)
     if arguments.batch_size is None:
         arguments.batch_size = CLIPS_A_BATCH if of_clips else PICTURES_A_BATCH
+    if arguments.data_service is not None and devices.cluster():
+        raise UserError("`--data-service` is for one machine, and TF_CONFIG names several.")
     if arguments.new and arguments.out is not None:
         arguments.out = beside(arguments.out)
     if devices.cluster():
@@ -181,6 +183,10 @@ def _prepare(arguments):
             "generate later: give more, or smaller settings (`--set`). "
             f"Received: {dataset.pictures_per_epoch} an epoch"
         )
+    if arguments.data_service is not None:
+        import kerasgen
+
+        dataset.served = kerasgen.data.from_service(dataset, arguments.data_service)
     return model, dataset, validation
 
 
@@ -326,7 +332,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     try:
         with _interruptible(callbacks, strategy) as interruption:
             model.fit(
-                dataset,
+                getattr(dataset, "served", dataset),
                 epochs=epochs,
                 validation_data=validation,
                 callbacks=callbacks,

@@ -317,6 +317,7 @@ def _windows(store, starts, frame_step, clips_per_epoch, frame_shape, batching):
         lambda batch, places: look_up(batch[:, None] + offsets),
         count,
         frame_shape,
+        portable=not isinstance(store.pixels, np.memmap),
         **batching,
     )
     dataset.num_clips = dataset.num_images = len(starts)
@@ -340,7 +341,9 @@ def _moving_digits(digits, clips_per_epoch, batching):
     return dataset
 
 
-def _batches(indices, load, count, frame_shape, batch_size, shuffle, seed, drop_remainder):
+def _batches(
+    indices, load, count, frame_shape, batch_size, shuffle, seed, drop_remainder, portable=False
+):
     if drop_remainder:
         check_fills_batch(count, batch_size, "clips")
     shape = (batch_size if drop_remainder else None, *frame_shape)
@@ -352,6 +355,7 @@ def _batches(indices, load, count, frame_shape, batch_size, shuffle, seed, drop_
         seed,
         drop_remainder,
         count,
+        portable,
     )
     left_out = count % batch_size if drop_remainder else 0
     dataset.pictures_per_epoch = (count - left_out) * frame_shape[0]

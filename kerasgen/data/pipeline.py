@@ -49,10 +49,15 @@ def make_pipeline(
         images = tf.ensure_shape(images, (batch_size if drop_remainder else None, *shape))
         return (images, tf.gather(all_labels, batch)) if labels else images
 
-    return batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder)
+    portable = not isinstance(store.pixels, np.memmap)
+    return batches_by_index(
+        indices, load, batch_size, shuffle, seed, drop_remainder, portable=portable
+    )
 
 
-def batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder, count=None):
+def batches_by_index(
+    indices, load, batch_size, shuffle, seed, drop_remainder, count=None, portable=False
+):
     """A `tf.data.Dataset` of what `load` makes of indices, in an order of each epoch's own.
 
     Args:
@@ -62,9 +67,12 @@ def batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder, c
         batch_size, shuffle, seed, drop_remainder: as in `kerasgen.data.load_images`.
         count: int or None. How many an epoch takes, from the first in its order. Defaults to
             None: all.
+        portable: bool. Whether another process can run `load`. Defaults to False.
 
     Returns:
-        A `tf.data.Dataset` with the attribute `epoch`, an int64 `tf.Variable`.
+        A `tf.data.Dataset` with the attributes `epoch`, an int64 `tf.Variable`, and `endless`:
+        where it is portable, a function that returns all epochs after one another as one dataset
+        that has no variable, else None.
     """
     workers = os.cpu_count() or 1
     with tf.device("CPU:0"):
@@ -73,27 +81,37 @@ def batches_by_index(indices, load, batch_size, shuffle, seed, drop_remainder, c
     count = len(indices) if count is None else count
     positions = tf.range(count, dtype=tf.int64)
 
-    def one_epoch(_):
+    def one_epoch(number):
         """Which index comes where, and its place in the stream of all epochs."""
-        number = epoch.assign_add(1) - 1
         order = indices
         if shuffle:
             order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, number]))
         return order[:count], number * count + positions
 
+    def batches(epochs):
+        dataset = epochs.unbatch().batch(batch_size, drop_remainder)
+        dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
+        dataset = dataset.prefetch(2 * workers)
+        options = tf.data.Options()
+        # With autotune an iterator waits at its end for the tuner's next wake-up.
+        options.autotune.enabled = False
+        options.deterministic = True
+        # Machines that train together have the same order, and take their shares of each batch.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return dataset.with_options(options)
+
     # Few functions: each costs milliseconds at the start of every epoch.
-    dataset = tf.data.Dataset.from_tensors(0).map(one_epoch).unbatch()
-    dataset = dataset.batch(batch_size, drop_remainder)
-    dataset = dataset.map(load, num_parallel_calls=workers, deterministic=True)
-    dataset = dataset.prefetch(2 * workers)
-    options = tf.data.Options()
-    # With autotune an iterator waits at its end for the tuner's next wake-up.
-    options.autotune.enabled = False
-    options.deterministic = True
-    dataset = dataset.with_options(options)
+    next_epoch = tf.data.Dataset.from_tensors(0).map(lambda _: one_epoch(epoch.assign_add(1) - 1))
+    dataset = batches(next_epoch)
     steps = count // batch_size if drop_remainder else -(-count // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     dataset.epoch = epoch
+    # A range, whose parts a service can hand out.
+    dataset.endless = None
+    if portable:
+        dataset.endless = lambda: batches(tf.data.Dataset.range(2**40).map(one_epoch))
     return dataset
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import kerasgen
+from kerasgen import files
 from kerasgen.callbacks import FullStateBackup, backup_file, callback_states
 
 FAMILIES = ("dcgan", "autoencoder", "convlstm")
@@ -137,6 +138,7 @@ def test_nothing_is_left_of_a_training_that_ended(tmp_path):
     whole.fit(pictures(), epochs=3, verbose=0)
     crashed(tmp_path / "b")
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == [
+        ".lock",
         "state-previous.kgb",
         "state.kgb",
     ]
@@ -203,6 +205,28 @@ def test_keras_own_callbacks_remember(tmp_path):
         assert_equal_weights(again, whole)
 
 
+def test_steps_that_are_executed_together(tmp_path):
+    whole = small(steps_per_execution=2)
+    history = whole.fit(pictures(), epochs=3, verbose=0)
+    with pytest.raises(Crash):
+        small(steps_per_execution=2).fit(
+            pictures(),
+            epochs=3,
+            verbose=0,
+            callbacks=[FullStateBackup(tmp_path, steps=3), CrashAt(8)],
+        )
+    facts, _ = backup_file.read(tmp_path / "state.kgb")
+    assert (facts["epoch"], facts["step"]) == (1, 0)
+    again = small(steps_per_execution=2)
+    backup = FullStateBackup(tmp_path, steps=3)
+    with pytest.raises(Crash):
+        again.fit(pictures(), epochs=3, verbose=0, callbacks=[backup, CrashAt(10)])
+    again = small(steps_per_execution=2)
+    resumed = again.fit(pictures(), epochs=3, verbose=0, callbacks=[backup])
+    assert resumed.history == history.history
+    assert_equal_weights(again, whole)
+
+
 def test_intervals(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(backup_file, "write", lambda _, facts, arrays: saved.append(facts))
@@ -251,6 +275,19 @@ def test_torn_and_foreign_files_are_named_and_the_one_before_is_used(tmp_path):
 
 class CrashLater(keras.callbacks.Callback):
     """Stands for nothing: callbacks may differ from the training before."""
+
+
+def test_a_directory_that_another_training_writes_to_is_refused(tmp_path):
+    class Second(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.step.numpy()) == 2:
+                with pytest.raises(files.DirectoryInUse, match="Another training"):
+                    small().fit(pictures(), verbose=0, callbacks=[FullStateBackup(tmp_path)])
+                raise Crash
+
+    for _ in range(2):  # and the lock is gone with its training
+        with pytest.raises(Crash):
+            small().fit(pictures(), verbose=0, callbacks=[FullStateBackup(tmp_path), Second()])
 
 
 def test_a_backup_that_can_not_be_written_leaves_the_last_one(tmp_path, monkeypatch):

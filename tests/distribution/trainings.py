@@ -147,7 +147,7 @@ def train(name, out, strategy, directory, kill_at):
             shuffle=False,
         )
     variables = [v for part in (model, *model.optimizers) for v in part.variables]
-    arrays = {f"{number} {v.path}": v.numpy() for number, v in enumerate(variables)}
+    arrays = {str(number): v.numpy() for number, v in enumerate(variables)}
     np.savez(out / f"{name}.npz", **arrays)
     logs = {key: [float(v) for v in values] for key, values in history.history.items()}
     (out / f"{name}.json").write_text(json.dumps(logs))

@@ -14,6 +14,7 @@ the global one, which the replicas share. Keras 3.15 leaves three things to do:
 """
 
 import contextlib
+import math
 
 import keras
 import numpy as np
@@ -212,15 +213,22 @@ def read(strategy, variables):
         replicas as their first axis.
     """
     differing = [variable for variable in variables if _differs(strategy, variable)]
-    rows = []
+    parts = iter(())
     if differing:
 
-        def of_replica():
-            return [tf.cast(variable.value, tf.float64)[None] for variable in differing]
+        @tf.function
+        def of_replicas():
+            def row():
+                values = [tf.reshape(tf.cast(v.value, tf.float64), [-1]) for v in differing]
+                return tf.concat(values, axis=0)[None]
 
-        rows = strategy.gather(strategy.run(of_replica), axis=0)
-    rows = iter(rows)
-    return [(next(rows) if _differs(strategy, v) else v).numpy() for v in variables]
+            return strategy.gather(strategy.run(row), axis=0)
+
+        ends = np.cumsum([math.prod(variable.shape) for variable in differing])
+        parts = iter(np.split(of_replicas().numpy(), ends[:-1], axis=1))
+    return [
+        next(parts).reshape(-1, *v.shape) if _differs(strategy, v) else v.numpy() for v in variables
+    ]
 
 
 def write(strategy, variables, values):
@@ -232,22 +240,26 @@ def write(strategy, variables, values):
         variables: list of `keras.Variable`.
         values: list of arrays.
     """
+    pairs = []
     for variable, value in zip(variables, values, strict=True):
         several = value.ndim > len(variable.shape)
         if not _differs(strategy, variable):
             variable.assign(value.sum(0) if several else value)
             continue
-        rows = np.zeros((strategy.num_replicas_in_sync, *variable.shape))
-        if several and len(value) == len(rows):
-            rows = value
-        else:
-            rows[0] = value.sum(0) if several else value
+        rows = value if several else value[None]
+        if len(rows) != strategy.num_replicas_in_sync:
+            rest = np.zeros((strategy.num_replicas_in_sync - 1, *variable.shape))
+            rows = np.concatenate([rows.sum(0, keepdims=True), rest])
+        pairs.append((variable, rows))
 
-        def of_replica(variable=variable, rows=rows):
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            variable.assign(tf.cast(tf.gather(rows, replica), variable.dtype))
+    @tf.function
+    def on_replicas():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        for variable, rows in pairs:
+            variable.assign(tf.cast(tf.gather(tf.constant(rows), replica), variable.dtype))
 
-        strategy.run(of_replica)
+    if pairs:
+        strategy.run(on_replicas)
 
 
 def _differs(strategy, variable):

@@ -86,7 +86,7 @@ def test_machines_train_into_one_run_and_refuse_together(tmp_path):
     [
         (["--devices", "0"], None, "at least 1"),
         (["--devices", "300"], None, "`--batch-size` must be at least 300"),
-        (["--devices", "2"], WORKERS, "TF_CONFIG names several"),
+        (["--devices", "2", "--out", "run"], WORKERS, "TF_CONFIG names several"),
         ([], WORKERS, "need `--out`"),
         (["--data-service", "grpc://a:1"], WORKERS, "is for one machine"),
         ([], "{", "TF_CONFIG must be JSON such as"),

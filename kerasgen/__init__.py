@@ -14,6 +14,7 @@ from kerasgen.models.registry import model_entries
 _SUBMODULES = (
     "callbacks",
     "data",
+    "distribution",
     "export",
     "files",
     "layers",

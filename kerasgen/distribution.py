@@ -10,7 +10,7 @@ the global one, which the replicas share. Keras 3.15 leaves three things to do:
   `GenerativeModel` leaves that out (`_maybe_symbolic_build`).
 - On several machines it averages logs over their first axis, which scalars haven't: `for_logs`.
 
-`tests/distribution/test_keras.py` tells when Keras needs the last two no longer.
+`tests/distribution` tells when Keras needs the last two no longer.
 """
 
 import contextlib

@@ -207,6 +207,9 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
 def test_the_same_command_resumes_what_was_killed(run, trained, tmp_path, number):
     arguments = [*DIGITS, "--epochs", 3, "--seed", 4, "--out", tmp_path / "run"]
     child = process(*arguments)
+    wait_for(tmp_path / "run" / "config.json", child)
+    code, _, error = run(*arguments)
+    assert code == 2 and "Another training is writing to" in error
     wait_for(tmp_path / "run" / "samples" / "samples-epoch-0002.png", child)
     child.send_signal(number)
     out, _ = child.communicate(timeout=60)
@@ -396,6 +399,15 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_is_whole(run, tmp_path, monke
     code, _, err = run(*DIGITS, "--epochs", "1", "--out", "run")
     assert code == 2 and "No space left on device" in err
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
+def test_a_place_that_can_not_be_written_to_is_named(run, monkeypatch):
+    def refuse(path, **options):
+        raise PermissionError(13, "Read-only file system", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", refuse)
+    code, _, err = run(*DIGITS, "--epochs", "1", "--out", "run")
+    assert code == 2 and "Can't make the run directory" in err and "Read-only" in err
 
 
 def test_no_command_shows_the_help(run):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from kerasgen.data import store
+from kerasgen.data import load_images, store
 from kerasgen.data.sources import open_source
 from kerasgen.data.store import build_store
 
@@ -69,6 +69,30 @@ def test_pictures_in_order_with_digests_of_their_content(folder):
     assert len(set(built.digests)) == 6
     assert built.digests[2] == built.digests[6] and built.digests[3] == built.digests[7]
     assert built.labels.tolist() == [-1] * 8
+
+
+def test_files_may_vanish_while_they_are_listed(folder, monkeypatch):
+    path, pictures = folder
+    source = open_source(path)
+    (path / "4.png").unlink()
+    with pytest.warns(UserWarning, match="1 of 6 pictures can't be read.*4.png.*FileNotFound"):
+        built = build_store(source, (8, 8), 3)
+    np.testing.assert_array_equal(built.pixels.numpy(), np.delete(pictures, 4, axis=0))
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_training_doesn_t_notice_that_its_files_change(folder, tmp_path, on_disk):
+    path, _ = folder
+    cache = tmp_path / "cache" if on_disk else "memory"
+    dataset = load_images(path, image_size=8, batch_size=3, seed=1, cache=cache)
+    before = np.concatenate([batch for _ in range(2) for batch in dataset])
+    for number, name in enumerate(sorted(path.iterdir())):
+        name.unlink() if number % 2 else name.write_bytes(b"something else")
+    if on_disk:
+        shutil.rmtree(cache)
+    dataset.epoch.assign(0)
+    after = np.concatenate([batch for _ in range(2) for batch in dataset])
+    np.testing.assert_array_equal(after, before)
 
 
 def test_decoding_runs_in_parallel(folder, monkeypatch):

@@ -339,11 +339,15 @@ class GenerativeModel(keras.Model):
         """
         step = tf.cast(self.step.value, tf.float32)
         decay = tf.minimum(decay, (1 + step) / (10 + step))
-        distribution.assign_on_each(
-            average.variables,
-            network.variables,
-            lambda mean, value: mean * decay + value * (1 - decay),
-        )
+
+        def moved(mean, value):
+            wide = mean.dtype if mean.dtype.size > 4 else tf.float32  # 0.999 is 1 in bfloat16
+            share = tf.cast(decay, wide)
+            return tf.cast(
+                tf.cast(mean, wide) * share + tf.cast(value, wide) * (1 - share), mean.dtype
+            )
+
+        distribution.assign_on_each(average.variables, network.variables, moved)
 
     def get_config(self):
         return {

@@ -62,7 +62,7 @@ def make_strategy(devices, batch_size):
             f"GPUs. Leave one of both out. Received: {len(machines)} machines, --devices {devices}"
         )
     replicas = len(machines) or devices or 1
-    if batch_size < replicas:
+    if 1 < replicas > batch_size:
         raise UserError(
             f"The batch is shared by all devices: `--batch-size` must be at least {replicas}. "
             f"Received: {batch_size}"

@@ -202,10 +202,7 @@ def load_run(run):
         UserError: nothing there, or not a model of the zoo.
     """
     path, file = pathlib.Path(run).expanduser(), find_model(run)
-    try:
-        start_tensorflow()
-    except ImportError as error:
-        raise UserError(error) from None
+    start_tensorflow()
     import keras
 
     import kerasgen

@@ -4,6 +4,8 @@ import os
 import sys
 import tempfile
 
+from kerasgen.cli import UserError
+
 
 def start_tensorflow():
     """Imports TensorFlow without the notices it prints at its start, and checks the backend.
@@ -12,8 +14,15 @@ def start_tensorflow():
     TF_CPP_MIN_LOG_LEVEL sees them.
 
     Raises:
-        ImportError: if Keras is configured for another backend.
+        UserError: if Keras is configured for another backend.
     """
+    try:
+        _start_quietly()
+    except ImportError as error:
+        raise UserError(error) from None
+
+
+def _start_quietly():
     from kerasgen.backend import require_tensorflow
 
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ or "tensorflow" in sys.modules:

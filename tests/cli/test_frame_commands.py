@@ -82,6 +82,7 @@ def cells(strip, columns, side=16):
 
 def test_a_run_directory_holds_predictions_rollouts_and_horizons(trained, source):
     assert {path.name for path in trained.iterdir()} == {
+        ".lock",
         "config.json",
         "history.csv",
         "horizons.json",

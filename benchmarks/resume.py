@@ -148,7 +148,8 @@ def cost(arguments):
                 callbacks = [backup] if name == "with" else []
                 model.fit(data, epochs=1, callbacks=callbacks, verbose=0)
                 blocks[name].append(time.perf_counter() - begin)
-        size = (pathlib.Path(folder) / backup_file.NAME).stat().st_size
+                if name == "with":
+                    size = (pathlib.Path(folder) / backup_file.NAME).stat().st_size
     steps = len(data)
     without, with_ = (float(np.median(blocks[name])) for name in ("without", "with"))
     saves = -(-steps // EVERY) + 1  # one at the end

@@ -199,12 +199,16 @@ def model(arguments):
         gradients = share * arguments.gradient_mb / 1000 / bandwidth if replicas > 1 else 0.0
         drawn = arguments.batch * replicas / (arguments.pictures * arguments.cores / 2)
         step = max(compute + gradients, drawn)
+        # The chief's, while the others wait.
+        pauses = arguments.evaluation / arguments.evaluate_every
+        pauses += arguments.backup / arguments.backup_every
         limits = {"compute": compute, "gradients": gradients, "input": drawn}
-        pictures = arguments.batch * replicas / step
+        pictures = arguments.batch * replicas / step / (1 + pauses)
         rows.append(
             [
                 f"{machines} x {gpus}",
                 *(f"{1000 * value:.2f}" for value in limits.values()),
+                f"{pauses:.1%}",
                 f"{pictures:.0f}",
                 f"{pictures / replicas / (arguments.batch / compute):.2f}",
                 max(limits, key=limits.get),
@@ -215,6 +219,7 @@ def model(arguments):
         "compute ms",
         "gradients ms",
         "input ms",
+        "evaluations, backups",
         "pictures/s",
         "efficiency",
         "limit",
@@ -237,6 +242,10 @@ def main():
         "--overhead-ms", type=float, default=5.0, help="of a step, whatever its size"
     )
     parser.add_argument("--pictures", type=float, help="a second, of the pipeline on two cores")
+    parser.add_argument("--evaluation", type=float, default=0.6, help="seconds of one")
+    parser.add_argument("--evaluate-every", type=float, default=60.0, help="seconds between them")
+    parser.add_argument("--backup", type=float, default=0.05, help="seconds of one")
+    parser.add_argument("--backup-every", type=float, default=120.0, help="seconds between them")
     parser.add_argument("--cores", type=int, default=32, help="of a machine")
     parser.add_argument("--how", help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)

@@ -47,7 +47,7 @@ def list_presets():
         print(name, preset.class_name, preset.summary)
     ```
     """
-    return {path.name: _entry(path) for path in sorted(COLLECTION.iterdir()) if is_preset(path)}
+    return {path.name: _entry(path) for path in sorted(COLLECTION.glob("*")) if is_preset(path)}
 
 
 def find_preset(name_or_dir):
@@ -94,7 +94,7 @@ def find_preset(name_or_dir):
 
 def names():
     """Names of the collection's presets, a sorted list."""
-    return sorted(path.name for path in COLLECTION.iterdir() if is_preset(path))
+    return sorted(path.name for path in COLLECTION.glob("*") if is_preset(path))
 
 
 def _entry(path):

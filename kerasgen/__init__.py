@@ -10,6 +10,7 @@ import wrapt
 
 from kerasgen._version import __version__
 from kerasgen.models.registry import model_entries
+from kerasgen.presets import from_preset, list_presets
 
 _SUBMODULES = (
     "callbacks",
@@ -21,6 +22,7 @@ _SUBMODULES = (
     "losses",
     "metrics",
     "plots",
+    "presets",
     "samplers",
     "serving",
 )
@@ -28,7 +30,7 @@ _NAMES = {entry.class_name: entry.module for entry in model_entries().values()} 
     "GenerativeModel": "kerasgen.generative_model",
     "export_for_serving": "kerasgen.export",
 }
-__all__ = ["__version__", *_SUBMODULES, *_NAMES]
+__all__ = ["__version__", "from_preset", "list_presets", *_SUBMODULES, *_NAMES]
 
 
 def __getattr__(name):

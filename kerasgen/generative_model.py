@@ -73,6 +73,58 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    # === Presets ===
+
+    @classmethod
+    def from_preset(cls, name_or_dir, **kwargs):
+        """As `kerasgen.from_preset`, of which a model of this class has to come.
+
+        Raises:
+            ValueError: a preset of another class, besides what `kerasgen.from_preset` raises.
+
+        Example:
+
+        ```python
+        model = kerasgen.DCGAN.from_preset("dcgan_digits_32")
+        ```
+        """
+        from kerasgen.presets.loading import load_preset
+
+        return load_preset(name_or_dir, cls, kwargs)
+
+    def save_to_preset(self, directory, recipe=None, dtype="float32", batch=None, evaluations=None):
+        """Writes the model as a preset, which `kerasgen.from_preset(directory)` loads.
+
+        The directory appears when it is whole. It holds `config.json`, `model.weights.h5` (no
+        optimizer; of an autoencoder the sampler too), `preprocessing.json`, `README.md` (the
+        model's card), `SHA256SUMS`, and where they can be had `recipe.json`, `evaluations.jsonl`
+        and `samples.png`.
+
+        Args:
+            directory: str or path, new or empty.
+            recipe: how it was trained: what `kerasgen.presets.load_recipe` takes, or such a dict.
+                Defaults to None: the preset tells nothing of it.
+            dtype: "float32", which keeps every bit, or "float16", half as large. Defaults to
+                "float32".
+            batch: as in `preview`, for the sample picture. Defaults to None.
+            evaluations: path of the training's `evaluations.jsonl`, or None. Defaults to None.
+
+        Raises:
+            ValueError: weights that aren't finite, or not within float16; a bad recipe.
+            TypeError: a model that isn't one of the zoo's classes.
+            FileExistsError: a directory that holds something.
+
+        Example:
+
+        ```python
+        model.save_to_preset("./digits")
+        same = kerasgen.from_preset("./digits")
+        ```
+        """
+        from kerasgen.presets.loading import save_preset
+
+        save_preset(self, directory, recipe, dtype, batch, evaluations)
+
     @property
     def fewest_pictures(self):
         """int. Fewest pictures that `prepare_to_generate` takes."""

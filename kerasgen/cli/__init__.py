@@ -10,6 +10,7 @@ SOURCES = "'digits' (embedded), a folder of pictures, or the name of a TFDS data
 CLIPS = (
     "'moving_digits' (embedded), a video, an animated GIF, a folder of these or of numbered frames"
 )
+RUN = "run directory, .keras file, name of a preset, or directory of one"
 
 
 def main(argv=None):
@@ -26,6 +27,10 @@ def main(argv=None):
         build_parser().print_help()
         return 2
     try:
+        if getattr(arguments, "recipe", None) or getattr(arguments, "preset", None):
+            from kerasgen.cli.settings import train_defaults
+
+            arguments = build_parser(train_defaults(arguments)).parse_args(argv)
         return arguments.command(arguments)
     except UserError as error:
         print(f"kerasgen: error: {error}", file=sys.stderr)
@@ -39,22 +44,31 @@ class UserError(Exception):
     """Bad input, told in one line; anything else is a bug and shows its traceback."""
 
 
-def build_parser():
-    """The parser of all commands, an `argparse.ArgumentParser`."""
+def build_parser(train_defaults=None):
+    """The parser of all commands.
+
+    Args:
+        train_defaults: dict of defaults for options of `train`, or None. Defaults to None.
+
+    Returns:
+        `argparse.ArgumentParser`.
+    """
     parser = argparse.ArgumentParser(
         prog="kerasgen", description="Image generators for Keras 3 on TensorFlow."
     )
     parser.add_argument("--version", action="version", version=f"kerasgen {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_train(commands)
+    _add_train(commands, train_defaults or {})
     _add_generate(commands)
     _add_reconstruct(commands)
     _add_evaluate(commands)
     _add_export(commands)
+    presets = commands.add_parser("presets", help="list the trained models that come with kerasgen")
+    presets.set_defaults(command=_lazily("presets"))
     return parser
 
 
-def _add_train(commands):
+def _add_train(commands, defaults):
     models = model_entries()
     listing = "\n".join(f"  {name:12} {entry.summary}" for name, entry in models.items())
     train = commands.add_parser(
@@ -65,9 +79,21 @@ def _add_train(commands):
         epilog=f"models:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("model", choices=models, metavar="MODEL", help=" or ".join(models))
     train.add_argument(
-        "--data", required=True, metavar="SOURCE", help=f"{SOURCES}; of clips {CLIPS}"
+        "model", nargs="?", choices=models, metavar="MODEL", help=" or ".join(models)
+    )
+    train.add_argument("--data", metavar="SOURCE", help=f"{SOURCES}; of clips {CLIPS}")
+    train.add_argument(
+        "--recipe",
+        metavar="NAME_OR_FILE",
+        help="a preset's recipe, or a .toml or .json file: it says model, data and settings, and "
+        "options here go before what it says",
+    )
+    train.add_argument(
+        "--from",
+        dest="preset",
+        metavar="PRESET",
+        help="train a preset further instead of a new model: same architecture, your pictures",
     )
     train.add_argument(
         "--out",
@@ -164,7 +190,7 @@ def _add_train(commands):
         metavar="NAME=VALUE",
         help="any argument of the model or of its compile(); may be repeated",
     )
-    train.set_defaults(command=_lazily("train"))
+    train.set_defaults(command=_lazily("train"), **defaults)
 
 
 def _add_generate(commands):
@@ -173,7 +199,7 @@ def _add_generate(commands):
         help="generate pictures, or the next frames of a clip, with a trained model",
         description="Generate pictures; or, with a frame generator, the next frames of a clip.",
     )
-    generate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    generate.add_argument("run", metavar="RUN", help=RUN)
     generate.add_argument(
         "--num",
         type=int,
@@ -211,7 +237,7 @@ def _add_reconstruct(commands):
         help="show pictures above what a trained autoencoder makes of them",
         description="Encode pictures, decode their codes, and write the pairs as one picture.",
     )
-    reconstruct.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    reconstruct.add_argument("run", metavar="RUN", help=RUN)
     reconstruct.add_argument(
         "images", nargs="+", metavar="IMAGES", help=f"picture files; or {SOURCES}"
     )
@@ -247,7 +273,7 @@ def _add_evaluate(commands):
         "each value beside what real pictures get; or of a frame generator the quality of its "
         "predictions at each horizon, beside copies of the last known frame.",
     )
-    evaluate.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    evaluate.add_argument("run", metavar="RUN", help=RUN)
     evaluate.add_argument(
         "--data",
         metavar="SOURCE",
@@ -277,7 +303,7 @@ def _add_evaluate(commands):
 
 def _add_export(commands):
     export = commands.add_parser("export", help="export a trained model for TF Serving")
-    export.add_argument("run", metavar="RUN", help="run directory, or a .keras file")
+    export.add_argument("run", metavar="RUN", help=RUN)
     export.add_argument(
         "--out",
         default="saved_models",

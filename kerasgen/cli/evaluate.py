@@ -7,7 +7,7 @@ import pathlib
 import warnings
 
 from kerasgen.cli import UserError, frames
-from kerasgen.cli.runs import find_model, load_run, read_config
+from kerasgen.cli.runs import find_model, load_run, preset_directory, read_config, read_evaluation
 from kerasgen.files import write_beside
 
 PICTURES = 2000
@@ -23,6 +23,10 @@ def run(arguments):
         raise UserError(f"`--seed` must be from 0 to 2**32 - 1. Received: {arguments.seed}")
     find_model(arguments.run)
     settings = _run_settings(arguments)
+    if arguments.data in (None, settings["trained_on"]):
+        for name, value in read_evaluation(arguments.run).items():
+            if getattr(arguments, name, value) is None:
+                setattr(arguments, name, value)
     directory = _free_directory(arguments)
     model, _ = load_run(arguments.run)
     if hasattr(model, "predict_frames"):
@@ -110,6 +114,7 @@ def _run_settings(arguments):
     if facts is not None:
         known = facts["arguments"] | {"crop": facts["data"].get("crop", "center")}
         settings |= {name: known.get(name, value) for name, value in settings.items()}
+    settings["trained_on"] = settings["data"]
     if arguments.data is not None and arguments.data != settings["data"]:
         settings |= {"data": arguments.data, "split": "train", "validation_split": None}
     if arguments.data_dir is not None:
@@ -170,7 +175,8 @@ def _held_out(load, settings, asked):
 def _free_directory(arguments):
     """Where the results go; fails before any work where nothing can be written."""
     path = pathlib.Path(arguments.run).expanduser()
-    default = path / "evaluation" if path.is_dir() else pathlib.Path("evaluation")
+    own = path.is_dir() and preset_directory(arguments.run) is None
+    default = path / "evaluation" if own else pathlib.Path("evaluation")
     directory = default if arguments.out is None else pathlib.Path(arguments.out).expanduser()
     above = next(path for path in (directory, *directory.parents) if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):

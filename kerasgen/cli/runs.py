@@ -10,6 +10,10 @@ from kerasgen._version import __version__
 from kerasgen.cli import UserError
 from kerasgen.cli.start import start_tensorflow
 from kerasgen.files import LOCK, check_archive, write_beside
+from kerasgen.names import nearest
+from kerasgen.presets import list_presets, load_recipe, read_preset
+from kerasgen.presets.collection import HUB, find_preset
+from kerasgen.presets.directory import RECIPE, is_preset
 
 MODEL_FILE = "model.keras"
 BACKUP = "backup"  # of an interrupted run; gone when it has ended
@@ -143,18 +147,55 @@ def write_config(path, arguments, model, dataset):
         part.write_text(json.dumps(config, indent=2, default=str) + "\n")
 
 
+def write_recipe(path, recipe):
+    """Writes the recipe of a run into its directory."""
+    with write_beside(path / RECIPE) as part:
+        part.write_text(json.dumps(load_recipe(recipe), indent=2) + "\n")
+
+
+def read_evaluation(run):
+    """How the recipe of a run or a preset wants it evaluated: a dict of options, perhaps empty."""
+    preset = preset_directory(run)
+    path = (pathlib.Path(run).expanduser() if preset is None else preset) / RECIPE
+    if not path.is_file():
+        return {}
+    try:
+        return load_recipe(path).get("evaluation", {})
+    except ValueError as error:
+        raise UserError(error) from None
+
+
+def preset_directory(run):
+    """The directory of the preset that is meant, or None where it is a run or a .keras file.
+
+    Raises:
+        UserError: one of the hub that can't be had.
+    """
+    path = pathlib.Path(run).expanduser()
+    own = path.is_dir() and is_preset(path) and not (path / MODEL_FILE).exists()
+    if not own and run not in list_presets() and not run.startswith(HUB):
+        return None
+    try:
+        return find_preset(run)
+    except (ValueError, ImportError, OSError) as error:
+        raise UserError(error) from None
+
+
 def read_config(run):
-    """Reads the `config.json` of a run directory, or beside a `.keras` file.
+    """Reads the `config.json` of a run directory, or beside a `.keras` file, or of a preset.
 
     Args:
         run: str.
 
     Returns:
-        dict, or None where there is none.
+        dict, or None where nothing says how it was trained.
 
     Raises:
         UserError: one that can't be read.
     """
+    directory = preset_directory(run)
+    if directory is not None:
+        return _preset_config(directory)
     path = pathlib.Path(run).expanduser()
     config = (path if path.is_dir() else path.parent) / "config.json"
     if not config.is_file():
@@ -166,8 +207,21 @@ def read_config(run):
         raise UserError(f"{str(config)!r} can't be read: {error!r}") from None
 
 
+def _preset_config(directory):
+    from kerasgen.cli.settings import recipe_options
+
+    try:
+        preset = read_preset(directory)
+    except (ValueError, OSError) as error:
+        raise UserError(error) from None
+    if preset.recipe is None:
+        return None
+    crop = preset.preprocessing.get("crop", "center")
+    return {"arguments": recipe_options(preset.recipe), "data": {"crop": crop}}
+
+
 def find_model(run):
-    """Finds the model file of a run directory, or a `.keras` file itself.
+    """Finds the model file of a run directory, a `.keras` file itself, or a preset's directory.
 
     Args:
         run: str.
@@ -178,11 +232,15 @@ def find_model(run):
     Raises:
         UserError: nothing there.
     """
+    directory = preset_directory(run)
+    if directory is not None:
+        return directory
     path = pathlib.Path(run).expanduser()
     file = path / MODEL_FILE if path.is_dir() else path
     if not file.is_file() or file.suffix != ".keras":
         raise UserError(
-            f"Expected a run directory with a {MODEL_FILE}, or a .keras file. "
+            f"Expected a run directory with a {MODEL_FILE}, a .keras file, or a preset "
+            f"(`kerasgen presets` lists them).{nearest(run, list_presets())} "
             + (f"{str(path)!r} has none; did its training end?" if path.is_dir() else "")
             + f" Received: {run!r}"
         )
@@ -190,7 +248,7 @@ def find_model(run):
 
 
 def load_run(run):
-    """Loads the model of a run directory, or a `.keras` file.
+    """Loads the model of a run directory, a `.keras` file, or a preset.
 
     Args:
         run: str.
@@ -207,6 +265,12 @@ def load_run(run):
 
     import kerasgen
 
+    if file.is_dir():
+        try:
+            name = pathlib.PurePosixPath(run).name.partition("@")[0] or file.resolve().name
+            return kerasgen.from_preset(file), name
+        except (ValueError, OSError) as error:
+            raise UserError(error) from None
     try:
         check_archive(file)
         model = keras.saving.load_model(file, safe_mode=True)

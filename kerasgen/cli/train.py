@@ -21,6 +21,7 @@ from kerasgen.cli.runs import (
     interrupted_run,
     new_run_directory,
     write_config,
+    write_recipe,
 )
 from kerasgen.cli.start import start_tensorflow
 from kerasgen.files import DirectoryInUse, hold
@@ -41,6 +42,12 @@ RESERVED = {"name", "dtype", "seed", "num_classes", "kwargs"}
 
 
 def run(arguments):
+    for name in ("model", "data"):
+        if getattr(arguments, name) is None:
+            raise UserError(
+                "Say what to train and on which data: `kerasgen train MODEL --data SOURCE`, "
+                f"`--recipe NAME_OR_FILE`, or `--from PRESET --data SOURCE`. Received: {name}=None"
+            )
     if arguments.epochs is not None and arguments.epochs < 1:
         raise UserError(f"`--epochs` must be at least 1. Received: {arguments.epochs}")
     if arguments.sample_every is not None and arguments.sample_every < 1:
@@ -136,6 +143,8 @@ def _facts(arguments):
 def _write_config(directory, arguments, model, dataset):
     try:
         write_config(directory, _facts(arguments), model, dataset)
+        if arguments.recipe is not None:
+            write_recipe(directory, arguments.recipe)
     except OSError as error:
         raise UserError(f"Can't write to {str(directory)!r}: {error}") from None
 
@@ -173,9 +182,17 @@ def _prepare(arguments):
     classes = {"num_classes": len(dataset.class_names)} if arguments.labels else {}
     if classes and "num_classes" not in inspect.signature(model_class.__init__).parameters:
         raise ValueError(f"{model_class.__name__} learns no classes: leave out `--labels`.")
-    model = model_class(
-        shape, seed=arguments.seed, dtype=arguments.precision, **classes, **settings["model"]
-    )
+    asked = {"seed": arguments.seed, "dtype": arguments.precision, **classes, **settings["model"]}
+    if arguments.preset is None:
+        model = model_class(shape, **asked)
+    else:
+        model = model_class.from_preset(arguments.preset, **asked)
+        print(f"Going on from the weights of {arguments.preset}.")
+        if model.image_shape != tuple(shape):
+            raise ValueError(
+                f"The preset was made for pictures of shape {model.image_shape}: leave out what "
+                f"asks for others. Received: {tuple(shape)}"
+            )
     model.compile(**settings["compile"])
     if dataset.pictures_per_epoch < model.fewest_pictures:
         raise ValueError(
@@ -328,7 +345,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     backup = directory / BACKUP
     callbacks.append(kerasgen.callbacks.FullStateBackup(backup, delete_when_done=False))
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
-    start = time.monotonic()
+    start, first_step = time.monotonic(), int(model.step.numpy())
     try:
         with _interruptible(callbacks, strategy) as interruption:
             model.fit(
@@ -357,7 +374,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
         raise UserError(
             f"{error}. The run ended; whole files written before remain in {str(directory)!r}."
         ) from None
-    print(f"Trained {model.step.numpy()} steps in {seconds / 60:.1f} minutes.")
+    print(f"Trained {model.step.numpy() - first_step} steps in {seconds / 60:.1f} minutes.")
     for label, paths in (
         ("Pictures", sorted(samples.glob("*-latest.png"))),
         ("Films", sorted(samples.glob("*.gif"))),

@@ -7,7 +7,6 @@ import math
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import time
 import warnings
@@ -24,14 +23,12 @@ from kerasgen.cli.runs import (
     write_recipe,
 )
 from kerasgen.cli.start import start_tensorflow
+from kerasgen.cli.watching import interruptible, picture_watchers
 from kerasgen.files import DirectoryInUse, hold
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
 
 FRAMES = 50
-EVALUATIONS = 10
-MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
-HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
 MEASURED_CLIPS = 100  # at the end; `kerasgen evaluate` takes more
 PICTURES_A_BATCH, CLIPS_A_BATCH = 32, 4
 # What goes with one kind of data only, and the default of each.
@@ -334,7 +331,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     if of_clips:
         watchers = frames.watchers(validation) if arguments.evaluate else []
     else:
-        watchers = _watchers(arguments, dataset, validation, directory, epochs)
+        watchers = picture_watchers(arguments, dataset, validation, directory, epochs)
     callbacks = [
         *watchers,
         *([keras.callbacks.CSVLogger(directory / "history.csv")] if chief else []),
@@ -347,7 +344,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
     start, first_step = time.monotonic(), int(model.step.numpy())
     try:
-        with _interruptible(callbacks, strategy) as interruption:
+        with interruptible(callbacks, strategy) as interruption:
             model.fit(
                 getattr(dataset, "served", dataset),
                 epochs=epochs,
@@ -410,63 +407,3 @@ def _measure_horizons(arguments, model, dataset, validation, directory):
         frames.write_horizons(directory, model, clips, MEASURED_CLIPS, facts)
     except OSError as error:
         raise UserError(f"Can't write to {str(directory)!r}: {error}") from None
-
-
-def _watchers(arguments, dataset, validation, directory, epochs):
-    """The callbacks that measure the samples, keep the best weights and guard the training."""
-    if not arguments.evaluate:
-        return []
-    import kerasgen
-    from kerasgen.metrics.evaluator import FEWEST
-
-    held_out = validation is not None and validation.num_images >= HELD_OUT_PICTURES
-    real = validation if held_out else dataset
-    if real.num_images < FEWEST and real.crop == "center":
-        print(f"No evaluation: {real.num_images} pictures are too few to compare with.")
-        return []
-    if arguments.minutes is None:
-        when = {"every": math.ceil(epochs / EVALUATIONS)}
-    else:
-        when = {"minutes": max(MOST_OFTEN, arguments.minutes / (2 * EVALUATIONS))}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        evaluate = kerasgen.callbacks.EvaluateSamples(
-            real, path=directory / "evaluations.jsonl", data=dataset, **when
-        )
-        guard = kerasgen.callbacks.CollapseGuard(dataset, path=directory / "verdicts.jsonl")
-    for warning in caught:
-        print(f"Note: {warning.message}")
-    print(
-        f"Evaluation: {evaluate.evaluator.protocol}; the weights with the least FD are kept "
-        "(--no-evaluate keeps the last)."
-    )
-    return [evaluate, guard]
-
-
-@contextlib.contextmanager
-def _interruptible(callbacks, strategy):
-    """Turns a first Ctrl-C, on any machine, into a clean end of `fit`; a second is immediate."""
-    import keras
-
-    from kerasgen import distribution
-
-    state = {"count": 0}
-
-    class Stop(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            (asked,) = distribution.sum_of_workers(strategy, [float(state["count"])])
-            if asked:
-                self.model.stop_training = True
-
-    def on_signal(number, frame):
-        state["count"] += 1
-        if state["count"] > 1:
-            raise KeyboardInterrupt
-        print("\nStopping after this step and saving; Ctrl-C again stops at once.", flush=True)
-
-    callbacks.append(Stop())
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield state
-    finally:
-        signal.signal(signal.SIGINT, before)

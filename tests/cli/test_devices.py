@@ -3,12 +3,12 @@
 import csv
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import keras
 import pytest
+from clusters import two_machines
 
 TRAIN = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256"]
 TRAIN += ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--epochs", "2"]
@@ -31,19 +31,7 @@ def end(process):
 
 
 def start_machines(*arguments):
-    with socket.socket() as first, socket.socket() as second:
-        for free in (first, second):
-            free.bind(("127.0.0.1", 0))
-        places = [f"127.0.0.1:{free.getsockname()[1]}" for free in (first, second)]
-    return [
-        start(
-            *arguments,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": places}, "task": {"type": "worker", "index": number}}
-            ),
-        )
-        for number in range(2)
-    ]
+    return [start(*arguments, TF_CONFIG=config) for config in two_machines()]
 
 
 def test_a_batch_is_shared_by_devices(tmp_path):

@@ -4,12 +4,12 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from clusters import two_machines
 
 PROGRAM = pathlib.Path(__file__).parent / "trainings.py"
 NAMES = (
@@ -37,24 +37,9 @@ def start(out, how, names, *options, **environment):
 
 def start_workers(outs, names, *options):
     """A process for each directory, which train together."""
-    with socket.socket() as first, socket.socket() as second:
-        for free in (first, second):
-            free.bind(("127.0.0.1", 0))
-        workers = [f"127.0.0.1:{free.getsockname()[1]}" for free in (first, second)]
     return [
-        start(
-            out,
-            "workers",
-            names,
-            *(options[number] if options else ()),
-            TF_CONFIG=json.dumps(
-                {
-                    "cluster": {"worker": workers},
-                    "task": {"type": "worker", "index": number},
-                }
-            ),
-        )
-        for number, out in enumerate(outs)
+        start(out, "workers", names, *(options[number] if options else ()), TF_CONFIG=config)
+        for number, (out, config) in enumerate(zip(outs, two_machines(), strict=True))
     ]
 
 

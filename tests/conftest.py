@@ -8,6 +8,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Data sets that someone prepared on this machine are not seen. TFDS reads it once, on its import.
+os.environ["TFDS_DATA_DIR"] = str(pathlib.Path(__file__).parent / "no_tfds_data_sets")
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 

@@ -357,8 +357,7 @@ def bad_train(*changes, data="digits"):
         (["export", "texts", "--name", "../away"], "plain name"),
     ],
 )
-def test_bad_input(run, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+def test_bad_input(run, tmp_path, arguments, message):
     for folder in ("empty", "texts", "flat"):
         (tmp_path / folder).mkdir()
     (tmp_path / "texts" / "a.txt").write_text("a")

@@ -7,7 +7,7 @@ resolution, its last layer replaced by one that sees a single frame, since the d
 sees the frame that is to be predicted, and the momentum of its batch normalisation lowered to
 0.9, so that the averages are there after as few steps as the minutes allow; the same stack as
 kerasgen's on folded frames, of `ConvLSTM2D` layers (squared error); and copies of the last known
-frame. All continue their own predictions.
+frame; and kerasgen with two sprites. All continue their own predictions.
 
 `speed`: training time a clip of 20 frames, in turns in one run.
 
@@ -66,7 +66,7 @@ def parse_arguments():
     parser.add_argument("--image-size", type=int, default=64, help="of the part `video`")
     parser.add_argument("--out", help="picture: strips of 30 predicted frames (`quality`)")
     parser.add_argument("--figure", help="picture: quality over horizon (`quality`, `video`)")
-    parser.add_argument("--save", help="kerasgen's trained model, such as 'seed{seed}.keras'")
+    parser.add_argument("--save", help="kerasgen's models, as '{name}-seed{seed}.keras'")
     return parser.parse_args()
 
 
@@ -181,7 +181,7 @@ def make_full_resolution(arguments):
 
 # name -> function that makes it, clips of a batch (None: as asked)
 STACKS = {"documented": (make_documented, DOCUMENTED_BATCH), "patchified": (make_patchified, None)}
-CONTENDERS = ("kerasgen", *STACKS)
+CONTENDERS = ("kerasgen", "sprites", *STACKS)
 
 
 def load(arguments, split="train", **settings):
@@ -211,7 +211,9 @@ def fit(model, dataset, arguments):
 
 
 def train(name, arguments, seed, **settings):
-    if name == "kerasgen":
+    if name in ("kerasgen", "sprites"):
+        if name == "sprites":
+            settings["sprites"] = 2
         model = make_kerasgen(arguments, seed, context_frames=arguments.context, **settings)
         return model, fit(
             model, load(arguments, batch_size=arguments.batch_size, seed=seed), arguments
@@ -240,8 +242,8 @@ def measure_quality(arguments):
             print(f"{name}, seed {seed}, {steps} steps:\n{quality}\n", flush=True)
             if seed == arguments.seeds[0]:
                 strips.append(model.predict_frames(clips[:4, : arguments.context], STRIP_FRAMES))
-            if arguments.save and name == "kerasgen":
-                model.save(arguments.save.format(seed=seed))
+            if arguments.save and name not in STACKS:
+                model.save(arguments.save.format(name=name, seed=seed))
     print_quality(found)
     if arguments.out:
         grid = np.stack(strips, axis=1)  # a clip's truth, then a row a contender
@@ -370,7 +372,7 @@ def measure_video(arguments):
         print(f"seed {seed}, {steps} steps, {quality.num_clips} windows:\n{quality}", flush=True)
         rows.append([f"seed {seed}", *(f"{value:.3f}" for value in quality.skill)])
         if arguments.save:
-            model.save(arguments.save.format(seed=seed))
+            model.save(arguments.save.format(name="kerasgen", seed=seed))
     print_table(["skill at horizon", *(str(i + 1) for i in range(arguments.horizon))], rows)
     write_figure(arguments, quality)
 
@@ -398,7 +400,7 @@ def measure_futures(arguments):
             cells = [f"{v:.4f}" for v in (*value, value.mean())]
             rows.append([name, f"{seed}", f"{steps}", *cells])
         if arguments.save:
-            model.save(arguments.save.format(seed=seed))
+            model.save(arguments.save.format(name="kerasgen", seed=seed))
     horizons = [str(i + 1) for i in range(arguments.horizon)]
     print_table(["at horizon", "seed", "steps", *horizons, "mean"], rows)
 

@@ -6,6 +6,7 @@ import secrets
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 from model_checks import ModelChecks
 
@@ -24,6 +25,8 @@ OPTIONS = [
     {"residual": None, "patch_size": 2, "filters": (4,)},
     {"latent_dim": 3},
     {"patch_size": 1, "frame_shape": (6, 9, 3), "kernel_size": 4},
+    {"sprites": 2},
+    {"sprites": 3, "frame_shape": (8, 12, 3), "latent_dim": 2, "dtype": "mixed_bfloat16"},
     {"dtype": "mixed_bfloat16", "latent_dim": 2},
     {"ema_decay": 0.0, "reverse_time": True, "scheduled_sampling": 0.5},
 ]
@@ -134,6 +137,11 @@ class TestOptions(FrameChecks):
         model.compile()  # without "ssim", which needs larger frames
         model.fit(self.data((8, 12, 4), count=16), verbose=0)
         assert self.images_of(model, 3, seed=0).shape == (3, 3, 8, 12, 4)
+
+
+class TestSprites(FrameChecks):
+    init_kwargs = {**SMALL, "sprites": 2, "scheduled_sampling": ((0, 0.0), (400, 0.5))}
+    shapes = [(12, 20, 3)]
 
 
 def small(compile_kwargs=None, **changes):
@@ -503,6 +511,79 @@ def test_what_is_read_again_is_data_for_the_gradient():
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+# === Sprites ===
+
+
+@pytest.mark.parametrize("place", [(0, 0), (3, -2), (1.25, 2.5), (-9.75, 0.5)])
+def test_sprites_are_drawn_at_their_places(place):
+    """Between pixels as SciPy's linear interpolation; what is beyond the edges isn't there."""
+    sprites = small(sprites=2, frame_shape=(16, 12, 3)).network.sprites
+    pictures = np.random.default_rng(0).uniform(0, 1, (2, 2, 3, 16, 12)).astype(np.float32)
+    places = np.array([[place, (0, 0)], [(0, 1), place]], np.float32)
+    drawn = sprites._draw(pictures, places).numpy()
+    for clip, sprite in np.ndindex(2, 2):
+        shift = (0, *places[clip, sprite])
+        expected = scipy.ndimage.shift(
+            pictures[clip, sprite], shift, order=1, mode="grid-constant", cval=0
+        )
+        np.testing.assert_allclose(drawn[clip, sprite], expected, atol=1e-5)
+    # What a frame says of a sprite goes back by the transposed matrix.
+    other = np.random.default_rng(1).uniform(0, 1, pictures.shape).astype(np.float32)
+    back = sprites._draw(other, places, back=True).numpy()
+    np.testing.assert_allclose((drawn * other).sum(), (pictures * back).sum(), rtol=1e-5)
+
+
+def test_sprites_take_over_a_frame_and_move_it():
+    """With weights that say so: a shift of 1 and -2 pixels, then the speed is kept."""
+    model = small(sprites=2, frame_shape=(64, 64, 1), ema_decay=0)
+    motion = model.network.sprites.motion
+    motion.kernel.assign(tf.zeros_like(motion.kernel))
+    frame = np.zeros((1, 1, 64, 64, 1), np.uint8)
+    frame[0, 0, 20:40, 30:45] = np.random.default_rng(0).integers(0, 256, (20, 15, 1))
+    np.testing.assert_array_equal(model.predict_frames(frame, 3), frame.repeat(3, axis=1))
+    motion.bias.assign([0, 0, 1, -2, 0, 0])
+    first = model.predict_frames(frame, 1)[0, 0]
+    np.testing.assert_array_equal(first, np.roll(frame[0, 0], (1, -2), (0, 1)))
+    state = model.network.initial_state(1)
+    patches = model.network.fold(as_floats(frame[:, 0]))
+    for _ in range(2):
+        _, state = model.network.predict(patches, state)
+    kept = 1 + 1.2 * np.tanh(1.2)
+    np.testing.assert_allclose(state["sprites"]["speeds"][0], [[kept, -2 * kept]] * 2, rtol=1e-6)
+    motion.bias.assign([0, 0, 9, -9, 0, 0])  # faster than is possible
+    first = model.predict_frames(frame, 1)[0, 0]
+    np.testing.assert_array_equal(first, np.roll(frame[0, 0], (6, -6), (0, 1)))
+
+
+def test_sprites_are_kept_as_they_are_while_the_model_reads_its_own_frames():
+    model = lively(sprites=2)
+    frames = model.network.fold(as_floats(moving_discs(2, 4)))
+    state = model.network.initial_state(2)
+    for step in range(4):
+        prediction, state = model.network.predict(frames[:, step], state)
+    before = state["sprites"]
+    for _ in range(20):
+        prediction, state = model.network.predict(prediction, state)
+    np.testing.assert_allclose(state["sprites"]["pictures"], before["pictures"], atol=1e-4)
+    assert np.abs(state["sprites"]["places"] - before["places"]).max() > 1
+
+
+def test_the_sum_of_sprites_becomes_the_frame_they_read():
+    """What is missing is shared out in full, whatever the weights say."""
+    sprites = lively(sprites=3, frame_shape=(32, 32, 1)).network.sprites
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(0, 1, (2, 8, 8, 10)).astype(np.float32)
+    pictures = np.zeros((2, 3, 1, 32, 32), np.float32)
+    places = tf.constant([[[1.0, 2.0], [0.0, -3.0], [5.0, 0.0]]] * 2)  # whole: nothing is blurred
+    frame = np.zeros((2, 1, 32, 32), np.float32)
+    for _ in range(3):  # brighter and brighter
+        frame[..., 8:24, 8:24] += rng.uniform(0, 0.3, (2, 1, 16, 16))
+        pictures = sprites._correct(frame, hidden, pictures, places)
+        drawn = sprites._draw(pictures, places).numpy()
+        np.testing.assert_allclose(drawn.sum(1), frame, atol=1e-5)
+        assert 0.01 < drawn[:, 0].sum() / frame.sum() < 0.99
+
+
 # === Latents ===
 
 
@@ -520,9 +601,10 @@ def test_the_divergence_is_the_integral_over_the_densities():
     np.testing.assert_allclose(gaussian_divergence(first, second), [expected], rtol=1e-6)
 
 
-def test_gradients_are_the_same_bits_at_each_call():
+@pytest.mark.parametrize("changes", [{"latent_dim": 2}, {"sprites": 2}])
+def test_gradients_are_the_same_bits_at_each_call(changes):
     """Sums of three or more gradients aren't: TensorFlow orders them by what becomes free first."""
-    model = small(latent_dim=2)
+    model = small(**changes)
     frames = tf.constant(as_floats(moving_discs(2, 5)))
     variables = model.network.trainable_variables
 
@@ -701,6 +783,7 @@ def test_the_marker_is_seen_on_white_and_leaves_alpha_opaque():
         {"filters": 2.5},
         {"kernel_size": 0},
         {"residual": "sum"},
+        {"sprites": -1},
         {"latent_dim": -1},
         {"beta": -1.0},
         {"beta": float("nan")},

@@ -46,7 +46,12 @@ class ConvLSTMGenerator(FrameGenerator):
         kernel_size: int. Side of the cells' kernels, in positions. Defaults to 3.
         residual: how a prediction comes of the last frame: "add", a change is added and the sum
             clipped; "blend", each value is a mixture of the last one and a new one; None, the
-            frame is drawn anew. All stay within [-1, 1]. Defaults to "add".
+            frame is drawn anew. All stay within [-1, 1]. Defaults to "add". Not used with
+            `sprites`.
+        sprites: int. Number of pictures that a frame is the sum of, for clips of things that move
+            before black, as "moving_digits": what was seen of them is kept apart from where they
+            are and how fast, and doesn't fade in long rollouts. A few more than things that move
+            do no harm. Defaults to 0: frames are drawn from the cells' states (`residual`).
         latent_dim: int. Length of the latent of each step. Defaults to 0: no latents, one future.
         beta: float, at least 0. Weight of `kl`. Only with latents. Defaults to 1e-4.
         context_frames: int or None. True frames that training clips begin with; scheduled
@@ -93,7 +98,8 @@ class ConvLSTMGenerator(FrameGenerator):
 
     Reference:
         Shi et al.: Convolutional LSTM Network, 2015. Bengio, Vinyals, Jaitly, Shazeer: Scheduled
-        Sampling for Sequence Prediction with Recurrent Neural Networks, 2015. Wang, Wu, Zhang,
+        Sampling for Sequence Prediction with Recurrent Neural Networks, 2015. Wang, Adelson:
+        Representing Moving Images with Layers, 1994 (sprites). Wang, Wu, Zhang,
         Gao, Wang, Yu, Long: PredRNN, 2021 (reverse scheduled sampling; folded patches). Denton,
         Fergus: Stochastic Video Generation with a Learned Prior, 2018 (the latents). Jordan et
         al.: Muon, 2024; Liu et al.: Muon is Scalable for LLM Training, 2025 (the optimizer).
@@ -108,6 +114,7 @@ class ConvLSTMGenerator(FrameGenerator):
         filters=(64, 64),
         kernel_size=3,
         residual="add",
+        sprites=0,
         latent_dim=0,
         beta=1e-4,
         context_frames=None,
@@ -123,6 +130,7 @@ class ConvLSTMGenerator(FrameGenerator):
         filters = checks.filters(filters)
         checks.whole("kernel_size", kernel_size, 1)
         checks.one_of("residual", residual, RESIDUALS)
+        checks.whole("sprites", sprites, 0)
         checks.whole("latent_dim", latent_dim, 0)
         checks.number("beta", beta)
         if context_frames is not None:
@@ -144,6 +152,7 @@ class ConvLSTMGenerator(FrameGenerator):
         self.filters = filters
         self.kernel_size = int(kernel_size)
         self.residual = residual
+        self.sprites = int(sprites)
         self.latent_dim = int(latent_dim)
         self.beta = float(beta)
         self.context_frames = None if context_frames is None else int(context_frames)
@@ -172,6 +181,7 @@ class ConvLSTMGenerator(FrameGenerator):
             self.filters,
             self.kernel_size,
             self.residual,
+            self.sprites,
             self.latent_dim,
             self.seed,
             dtype=self.dtype_policy,
@@ -211,7 +221,7 @@ class ConvLSTMGenerator(FrameGenerator):
                 weight_decay=0.0,
                 adam_weight_decay=0.0,
                 global_clipnorm=1.0,
-                exclude_layers=["head"],
+                exclude_layers=["head", "sprites"],
             )
         optimizer = self.build_optimizer(optimizer, self.network.trainable_variables)
         super().compile(optimizer=optimizer, **kwargs)
@@ -329,6 +339,7 @@ class ConvLSTMGenerator(FrameGenerator):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "residual": self.residual,
+            "sprites": self.sprites,
             "latent_dim": self.latent_dim,
             "beta": self.beta,
             "context_frames": self.context_frames,

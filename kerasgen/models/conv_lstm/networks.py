@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from kerasgen.models.conv_lstm.cell import ConvLSTMCell
+from kerasgen.models.conv_lstm.sprites import Sprites
 
 # Of the log-variances of latents, far beyond what is of use: their exponential must be finite.
 LOG_VARIANCE = 10.0
@@ -33,18 +34,29 @@ class FramePredictor(keras.layers.Layer):
         filters: tuple of ints. Channels of the cells, one after another.
         kernel_size: int. Side of the cells' kernels.
         residual: "add", "blend" or None; see `ConvLSTMGenerator`.
+        sprites: int. 0: the head draws the frame. Otherwise so many `Sprites` do.
         latent_dim: int. 0 for none.
         seed: int. What the initial weights are drawn from.
         **kwargs: `name` and `dtype`. Frames and latents are float32 in each.
 
     Attributes:
         cells: list of `ConvLSTMCell`.
-        head: `keras.layers.Dense`, which is a 1x1 convolution.
+        head: `keras.layers.Dense`, which is a 1x1 convolution, or None with sprites.
+        sprites: `Sprites`, or None.
         prior, posterior: `LatentNetwork`, or None without latents.
     """
 
     def __init__(
-        self, frame_shape, patch_size, filters, kernel_size, residual, latent_dim, seed, **kwargs
+        self,
+        frame_shape,
+        patch_size,
+        filters,
+        kernel_size,
+        residual,
+        sprites,
+        latent_dim,
+        seed,
+        **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
         height, width, channels = frame_shape
@@ -57,7 +69,12 @@ class FramePredictor(keras.layers.Layer):
         self.patches_shape = (*self.grid, folded)
         policy = self.dtype_policy
         self.cells = []
-        inputs = folded + latent_dim
+        self.sprites = self.head = None
+        inputs = folded
+        if sprites:
+            self.sprites = Sprites(sprites, frame_shape, patch_size, sum(filters), seed)
+            inputs = self.sprites.outputs
+        inputs += latent_dim
         for place, width_ in enumerate(filters):
             self.cells.append(
                 ConvLSTMCell(
@@ -72,13 +89,14 @@ class FramePredictor(keras.layers.Layer):
                 )
             )
             inputs = width_
-        # Small, so that the first prediction is nearly the last frame.
-        initializer = keras.initializers.VarianceScaling(0.1, "fan_in", seed=1009 * seed + 500)
-        outputs = 2 * folded if residual == "blend" else folded
-        self.head = keras.layers.Dense(
-            outputs, kernel_initializer=initializer, dtype="float32", name="head"
-        )
-        self.head.build((None, *self.grid, sum(filters)))
+        if not sprites:
+            # Small, so that the first prediction is nearly the last frame.
+            initializer = keras.initializers.VarianceScaling(0.1, "fan_in", seed=1009 * seed + 500)
+            outputs = 2 * folded if residual == "blend" else folded
+            self.head = keras.layers.Dense(
+                outputs, kernel_initializer=initializer, dtype="float32", name="head"
+            )
+            self.head.build((None, *self.grid, sum(filters)))
         self.prior = self.posterior = None
         if latent_dim:
             self.prior = LatentNetwork(
@@ -96,9 +114,12 @@ class FramePredictor(keras.layers.Layer):
             batch: int or scalar tensor. Number of clips.
 
         Returns:
-            Dict of states: "cells" and, with latents, "prior" and "posterior".
+            Dict of states: "cells", with sprites "sprites", and with latents "prior" and
+            "posterior".
         """
         state = {"cells": [cell.initial_state(batch, *self.grid) for cell in self.cells]}
+        if self.sprites is not None:
+            state["sprites"] = self.sprites.initial_state(batch)
         if self.latent_dim:
             state["prior"] = self.prior.initial_state(batch)
             state["posterior"] = self.posterior.initial_state(batch)
@@ -120,8 +141,7 @@ class FramePredictor(keras.layers.Layer):
         if self.latent_dim:
             prior, state["prior"] = self.prior(patches, state["prior"])
             latent = _draw(prior, noise)
-        prediction, state["cells"] = self._draw_frame(patches, state["cells"], latent)
-        return prediction, state
+        return self._draw_frame(patches, state, latent)
 
     def observe(self, patches, target, state, noise=None):
         """As `predict`, where the next frame is known: the latent comes from the posterior.
@@ -144,30 +164,38 @@ class FramePredictor(keras.layers.Layer):
         prior, state["prior"] = self.prior(patches, state["prior"])
         posterior, state["posterior"] = self.posterior(both, state["posterior"])
         latent = _draw(posterior, noise)
-        prediction, state["cells"] = self._draw_frame(patches, state["cells"], latent)
+        prediction, state = self._draw_frame(patches, state, latent)
         return prediction, state, gaussian_divergence(posterior, prior)
 
-    def _draw_frame(self, patches, states, latent):
-        x, new_states = patches, []
+    def _draw_frame(self, patches, state, latent):
+        """The next frame's patches and the new state, where those of the latents are."""
+        x = patches
+        if self.sprites is not None:
+            pixels = tf.transpose((self.unfold(patches) + 1) / 2, (0, 3, 1, 2))
+            x = self.sprites.look(pixels, state["sprites"])
         if latent is not None:
             everywhere = [tf.shape(patches)[0], *self.grid, self.latent_dim]
             x = tf.concat([x, tf.broadcast_to(latent[:, None, None], everywhere)], axis=-1)
-        for cell, cell_state in zip(self.cells, states, strict=True):
-            cell_state = cell(x, cell_state)
-            new_states.append(cell_state)
-            x = cell_state[0]
-        hidden = tf.concat([tf.cast(hidden, tf.float32) for hidden, _ in new_states], axis=-1)
-        output = self.head(hidden)
+        cells = []
+        for cell, cell_state in zip(self.cells, state["cells"], strict=True):
+            cells.append(cell(x, cell_state))
+            x = cells[-1][0]
+        hidden = tf.concat([tf.cast(hidden, tf.float32) for hidden, _ in cells], axis=-1)
+        state = {**state, "cells": cells}
+        if self.sprites is not None:
+            pixels, state["sprites"] = self.sprites.move(pixels, hidden, state["sprites"])
+            return self.fold(2 * tf.transpose(pixels, (0, 2, 3, 1)) - 1), state
+        return self._from_head(patches, self.head(hidden)), state
+
+    def _from_head(self, patches, output):
         if self.residual == "add":
-            output = clip_frames(patches + output)
-        elif self.residual == "blend":
+            return clip_frames(patches + output)
+        if self.residual == "blend":
             content, share = tf.split(output, 2, axis=-1)
             # Starts near the last frame, with a slope that isn't far from the steepest.
             share = tf.sigmoid(share - 1.0)
-            output = clip_frames(patches + share * (tf.tanh(content) - patches))
-        else:
-            output = clip_frames(output)
-        return output, new_states
+            return clip_frames(patches + share * (tf.tanh(content) - patches))
+        return clip_frames(output)
 
     def fold(self, frames):
         """Folds blocks of pixels into channels: `(..., H, W, C)` to `(..., *patches_shape)`."""

@@ -120,7 +120,7 @@ class TestStochastic(FrameChecks):
 class TestOptions(FrameChecks):
     init_kwargs = {
         **SMALL,
-        "residual": "blend",
+        "sprites": 2,
         "context_frames": 2,
         "scheduled_sampling": 0.25,
         "reverse_scheduled_sampling": ((0, 0.5), (8, 0.0)),
@@ -137,11 +137,6 @@ class TestOptions(FrameChecks):
         model.compile()  # without "ssim", which needs larger frames
         model.fit(self.data((8, 12, 4), count=16), verbose=0)
         assert self.images_of(model, 3, seed=0).shape == (3, 3, 8, 12, 4)
-
-
-class TestSprites(FrameChecks):
-    init_kwargs = {**SMALL, "sprites": 2, "scheduled_sampling": ((0, 0.0), (400, 0.5))}
-    shapes = [(12, 20, 3)]
 
 
 def small(compile_kwargs=None, **changes):

@@ -84,7 +84,8 @@ def _measured(result):
     measures = result.get("measures")
     if not measures:
         return UNKNOWN
-    lines = ["| measure | value | real pictures in its place | better |", "|---|---|---|---|"]
+    beside = next(iter(measures.values())).get("beside", "real pictures in its place")
+    lines = [f"| measure | value | {beside} | better |", "|---|---|---|---|"]
     for name, row in measures.items():
         floor = "" if row["floor"] is None else f"{row['floor']:.4g}"
         lines.append(f"| {name} | {row['value']:.4g} | {floor} | {row['better']} |")

@@ -1,6 +1,8 @@
 """`benchmarks/presets.py`: bands that don't come from what they judge, and presets of clips."""
 
+import hashlib
 import json
+import pathlib
 import tomllib
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 import kerasgen
 from kerasgen.presets import load_recipe, read_preset
 
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 CLIPS = """
 format = 1
 [source]
@@ -127,3 +130,24 @@ def test_a_preset_of_clips_is_made_from_its_horizons(program, tmp_path, monkeypa
     monkeypatch.setattr(program.kerasgen, "list_presets", lambda: {"small_clips": None})
     head, _, line = program.table().splitlines()
     assert "MSE (copies)" in head and f"{row['value']:.4g} ({row['floor']:.4g})" in line
+
+
+def test_photographs_are_collected_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import landscapes
+
+    files = {"usr/Path/contents/images/2560x1600.jpg": b"path", "usr/Dune.jpg": b"dune"}
+    photographs = {}
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+        photographs[path] = hashlib.sha256(content).hexdigest()[:16]
+    landscapes.collect(tmp_path, photographs, tmp_path / "out")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert found == {"Path.jpg": b"path", "Dune.jpg": b"dune"}
+    (tmp_path / "usr" / "Dune.jpg").write_bytes(b"another")
+    with pytest.raises(ValueError, match="another picture.*Received"):
+        landscapes.collect(tmp_path, photographs, tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="Received"):
+        landscapes.collect(tmp_path, {"usr/Storm.jpg": ""}, tmp_path / "other")
+    assert not list(tmp_path.glob("*other*"))

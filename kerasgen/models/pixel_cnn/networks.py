@@ -6,6 +6,7 @@ vertical one, those above. So no pixel before is out of sight, and none after is
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -75,7 +76,10 @@ class GatedBlock(layers.Layer):
             Its features `(B, rows, W, filters)`, and what the horizontal stack gets of them.
         """
         gates = self.vertical(window)
-        return gated(gates), self.down(gates)
+        features = gated(gates)
+        if not self.first:  # what came in, else little of the rows above gets through many blocks
+            features += window[:, self.reach :, self.reach : -self.reach]
+        return features, self.down(gates)
 
     def pixel(self, window, from_above):
         """The horizontal stack alone, of one pixel.
@@ -96,7 +100,8 @@ class GatedBlock(layers.Layer):
 class PixelNetwork(keras.Model):
     """Logits of each pixel's levels, from the pixels before it.
 
-    The channels of a pixel come one after another too: those of one know the ones before it.
+    The channels of a pixel come one after another too: those of one know the ones before it. Beside
+    a pixel the first block sees where it is, as two numbers, and a one, which the border lacks.
 
     Args:
         image_shape: tuple of 3 ints. Height, width and channels.
@@ -134,8 +139,12 @@ class PixelNetwork(keras.Model):
                         name=f"{name}_{channel}",
                     )
                 )
+        height, width, channels = image_shape
+        rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        self.places = np.stack([rows, columns, np.ones_like(rows)], axis=-1).astype(np.float32)
+        self.seen_channels = channels + self.places.shape[-1]
         for number, block in enumerate(self.blocks):
-            block.build((None, None, None, filters if number else image_shape[2] + 1))
+            block.build((None, None, None, filters if number else self.seen_channels))
         for channel, (hidden, logits) in enumerate(zip(self.hidden, self.logits, strict=True)):
             hidden.build((None, filters + channel))
             logits.build((None, 2 * filters))
@@ -144,7 +153,7 @@ class PixelNetwork(keras.Model):
     def call(self, images):
         """Logits `(B, H, W, C, levels)` of pictures `(B, H, W, C)` in [-1, 1]."""
         images = tf.cast(images, self.compute_dtype)
-        above = left = self.seen(images)
+        above = left = self.seen(images, self.places)
         for block in self.blocks:
             above, left = block(above, left)
         return tf.stack(
@@ -152,9 +161,19 @@ class PixelNetwork(keras.Model):
             axis=-2,
         )
 
-    def seen(self, images):
-        """Pictures as the first block sees them: a channel of ones tells them from their border."""
-        return tf.concat([images, tf.ones_like(images[..., :1])], axis=-1)
+    def seen(self, pixels, places):
+        """Pixels as the first block sees them.
+
+        Args:
+            pixels: tensor `(B, ..., C)`.
+            places: float32 tensor `(..., 3)`, of `places` those of the pixels.
+
+        Returns:
+            Tensor `(B, ..., seen_channels)`.
+        """
+        shape = tf.concat([tf.shape(pixels)[:-1], tf.shape(places)[-1:]], axis=0)
+        places = tf.broadcast_to(tf.cast(places, pixels.dtype), shape)
+        return tf.concat([pixels, places], axis=-1)
 
     def channel_logits(self, channel, features, before):
         """Logits `(..., levels)` of one channel.

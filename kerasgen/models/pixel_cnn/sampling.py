@@ -23,6 +23,7 @@ def sample(network, uniforms):
     batch, (height, width, channels) = tf.shape(uniforms)[0], network.image_shape
     first, *later = network.blocks
     dtype = network.compute_dtype
+    places = tf.constant(network.places)
     draws = tf.transpose(uniforms, (1, 2, 0, 3))  # row, column, picture, channel
 
     def zeros(rows, *shape):
@@ -40,14 +41,14 @@ def sample(network, uniforms):
             given.append(from_above)
         # column, block, picture, feature
         given = tf.transpose(tf.concat(given, axis=1), (2, 1, 0, 3))
-        levels = _row(network, given, draws[row], batch)
+        levels = _row(network, given, draws[row], places[row], batch)
         scaled = tf.cast(from_levels(levels, network.levels), dtype)
-        pixels = tf.concat([pixels[:, 1:], network.seen(scaled)[:, None]], axis=1)
+        pixels = tf.concat([pixels[:, 1:], network.seen(scaled, places[row])[:, None]], axis=1)
         return row + 1, pixels, keep, drawn.write(row, levels)
 
     start = (
         tf.constant(0),
-        zeros(first.reach, width, channels + 1),
+        zeros(first.reach, width, network.seen_channels),
         [zeros(block.reach, width, network.filters) for block in later],
         tf.TensorArray(tf.int32, height, element_shape=(None, width, channels)),
     )
@@ -76,13 +77,14 @@ def draw_uniforms(seeds, image_shape):
     )
 
 
-def _row(network, given, draws, batch):
+def _row(network, given, draws, places, batch):
     """Draws a row of pixels from left to right.
 
     Args:
         network: `PixelNetwork`.
         given: tensor `(W, blocks, B, 2 * filters)` of what the horizontal stack gets from above.
         draws: float32 tensor `(W, B, C)`.
+        places: float32 tensor `(W, 3)`, of the network's `places` those of the row.
         batch: int tensor. B.
 
     Returns:
@@ -106,12 +108,13 @@ def _row(network, given, draws, batch):
             levels.append(_draw(logits, draws[column, :, channel]))
             scaled = tf.cast(from_levels(levels[-1], network.levels), dtype)
             values = tf.concat([values, scaled[:, None]], axis=1)
-        pixels = tf.concat([pixels[:, 1:], network.seen(values)[:, None]], axis=1)
+        seen = network.seen(values, places[column])
+        pixels = tf.concat([pixels[:, 1:], seen[:, None]], axis=1)
         return column + 1, pixels, keep, drawn.write(column, tf.stack(levels, axis=1))
 
     start = (
         tf.constant(0),
-        tf.zeros((batch, first.reach, channels + 1), dtype),
+        tf.zeros((batch, first.reach, network.seen_channels), dtype),
         [tf.zeros((batch, network.filters), dtype) for _ in later],
         tf.TensorArray(tf.int32, width, element_shape=(None, channels)),
     )

@@ -137,14 +137,14 @@ class PixelCNN(GenerativeModel):
 
     # === Training ===
 
-    def compile(self, optimizer=None, learning_rate=2e-3, **kwargs):
+    def compile(self, optimizer=None, learning_rate=5e-3, **kwargs):
         """Sets how the model is trained; every argument has a default that works.
 
         Args:
             optimizer: `keras.Optimizer`, its name or config, or None. Defaults to None: Adam
                 whose rate falls from `learning_rate` as 1 / (1 + step / 2000).
             learning_rate: float, or schedule of Keras', which is taken as it is. First rate of
-                the default optimizer. Defaults to 2e-3.
+                the default optimizer. Defaults to 5e-3.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 

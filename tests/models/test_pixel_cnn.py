@@ -23,7 +23,7 @@ class TestPixelCNN(ModelChecks):
     networks = ["network"]
     optimizers = ["optimizer"]
     batch_statistics = False
-    shapes = [(8, 8, 1), (7, 5, 3), (6, 10, 4), (3, 9, 2)]
+    shapes = [(7, 5, 3), (4, 6, 4), (3, 9, 2)]
     wrong_shapes = [(8, 8, 0)]  # any side will do
 
 
@@ -47,7 +47,7 @@ def every_picture(shape, levels):
 
 
 @pytest.mark.parametrize(
-    ("shape", "levels"), [((3, 3, 1), 2), ((2, 2, 1), 8), ((1, 2, 3), 4), ((3, 1, 2), 4)]
+    ("shape", "levels"), [((3, 3, 1), 2), ((2, 2, 1), 8), ((1, 2, 3), 4)]
 )
 def test_the_probabilities_of_all_pictures_add_up_to_one(shape, levels):
     model = lively(image_shape=shape, levels=levels)
@@ -121,8 +121,7 @@ def test_training_comes_to_the_entropy_of_the_data():
 # === Generation ===
 
 
-@pytest.mark.parametrize("shape", [(6, 7, 1), (5, 4, 3)])
-@pytest.mark.parametrize("blocks", [1, 4])
+@pytest.mark.parametrize(("shape", "blocks"), [((6, 7, 1), 1), ((5, 4, 3), 4)])
 def test_what_is_kept_while_drawing_is_what_the_whole_network_finds(shape, blocks):
     model = lively(image_shape=shape, blocks=blocks)
     uniforms = draw_uniforms(tf.constant([[5, n] for n in range(8)], tf.int64), shape)

@@ -46,9 +46,7 @@ def every_picture(shape, levels):
 # === Likelihood ===
 
 
-@pytest.mark.parametrize(
-    ("shape", "levels"), [((3, 3, 1), 2), ((2, 2, 1), 8), ((1, 2, 3), 4)]
-)
+@pytest.mark.parametrize(("shape", "levels"), [((3, 3, 1), 2), ((2, 2, 1), 8), ((1, 2, 3), 4)])
 def test_the_probabilities_of_all_pictures_add_up_to_one(shape, levels):
     model = lively(image_shape=shape, levels=levels)
     likelihoods = model.log_likelihood(every_picture(shape, levels))

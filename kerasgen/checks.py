@@ -68,6 +68,11 @@ def picture_shape(name, shape, model, multiple, smallest, why=""):
     for side in (height, width):
         if side < smallest or side % multiple:
             below = max(smallest, side // multiple * multiple)
+            if multiple == 1:
+                raise ValueError(
+                    f"{model} {why}takes heights and widths of at least {smallest} pixel(s). "
+                    f"Received: {name}={shape}"
+                )
             raise ValueError(
                 f"{model} {why}takes heights and widths that are multiples of {multiple} and at "
                 f"least {smallest} pixels; near {side} that is {below} or {below + multiple}. "

@@ -92,7 +92,9 @@ class GenerativeModel(keras.Model):
 
         return load_preset(name_or_dir, cls, kwargs)
 
-    def save_to_preset(self, directory, recipe=None, dtype="float32", batch=None, evaluations=None):
+    def save_to_preset(
+        self, directory, recipe=None, dtype="float32", batch=None, evaluations=None, crop=None
+    ):
         """Writes the model as a preset, which `kerasgen.from_preset(directory)` loads.
 
         The directory appears when it is whole. It holds `config.json`, `model.weights.h5` (no
@@ -108,9 +110,13 @@ class GenerativeModel(keras.Model):
                 "float32".
             batch: as in `preview`, for the sample picture. Defaults to None.
             evaluations: path of the training's `evaluations.jsonl`, or None. Defaults to None.
+            crop: "center" or "random", how the training pictures were cropped: the attribute
+                `crop` of what `load_images` returns. Defaults to None: what the recipe says; where
+                that leaves it to the pictures ("auto"), the preset says that it isn't known.
 
         Raises:
-            ValueError: weights that aren't finite, or not within float16; a bad recipe.
+            ValueError: weights that aren't finite, or not within float16; a bad recipe; an
+                unknown crop.
             TypeError: a model that isn't one of the zoo's classes.
             FileExistsError: a directory that holds something.
 
@@ -123,7 +129,7 @@ class GenerativeModel(keras.Model):
         """
         from kerasgen.presets.loading import save_preset
 
-        save_preset(self, directory, recipe, dtype, batch, evaluations)
+        save_preset(self, directory, recipe, dtype, batch, evaluations, crop)
 
     @property
     def fewest_pictures(self):

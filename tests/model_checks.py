@@ -26,6 +26,7 @@ class ModelChecks:
         init_kwargs: dict of small settings; must set `shape_name`.
         shape_name: str. Name of the first argument, the shape of one example.
         shapes: list of tuples. Example shapes that must train: odd sizes, 1 to 4 channels.
+        wrong_shapes: list of values that the model must refuse, beside those that all do.
         networks: list of str. Attributes that hold trained sub-networks.
         batch_statistics: bool. Whether the networks have moving averages of them.
         falling: str. A value in the logs that falls as training goes on.
@@ -36,6 +37,7 @@ class ModelChecks:
     init_kwargs = {}
     shape_name = "image_shape"
     shapes = SHAPES
+    wrong_shapes = [(17, 16, 1)]
     networks = []
     batch_statistics = True
     optimizers = []
@@ -212,11 +214,11 @@ class ModelChecks:
         for shape in (
             (0, 16, 1),
             (-16, 16, 1),
-            (17, 16, 1),
             (16, 16, 5),
             (16, 16),
             16,
             (16.0, 16, 1),
+            *self.wrong_shapes,
         ):
             with pytest.raises(ValueError, match="Received"):
                 self.model_class(**{**self.init_kwargs, self.shape_name: shape})

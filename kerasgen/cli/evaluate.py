@@ -74,6 +74,11 @@ def _measure(arguments, settings, model):
     from kerasgen.metrics.evaluator import FEWEST
 
     extractor = kerasgen.metrics.get_extractor(arguments.extractor or EXTRACTOR)
+    if settings["crop"] is None:  # a preset that doesn't say: as a training would choose
+        found = kerasgen.data.inspect_images(
+            **_source(settings, settings["split"]), image_size=model.image_shape[:2]
+        )
+        settings["crop"] = found.crop
     train, labels, class_names = _load(model, settings, settings["split"])
     held_out, held_out_split = _held_out(
         lambda split: _load(model, settings, split)[0], settings, arguments.held_out
@@ -132,12 +137,7 @@ def _load(model, settings, split):
     import kerasgen
 
     height, width, channels = model.image_shape
-    where = {
-        "source": settings["data"],
-        "split": split,
-        "validation_split": settings["validation_split"],
-        "data_dir": settings["data_dir"],
-    }
+    where = _source(settings, split)
     class_names = kerasgen.data.inspect_images(**where).class_names
     random = settings["crop"] == "random"
     dataset = kerasgen.data.load_images(
@@ -151,6 +151,15 @@ def _load(model, settings, split):
     )
     images, labels = kerasgen.data.collect_images(dataset)
     return images, labels, class_names
+
+
+def _source(settings, split):
+    return {
+        "source": settings["data"],
+        "split": split,
+        "validation_split": settings["validation_split"],
+        "data_dir": settings["data_dir"],
+    }
 
 
 def _held_out(load, settings, asked):

@@ -216,7 +216,7 @@ def _preset_config(directory):
         raise UserError(error) from None
     if preset.recipe is None:
         return None
-    crop = preset.preprocessing.get("crop", "center")
+    crop = preset.preprocessing["crop"]
     return {"arguments": recipe_options(preset.recipe), "data": {"crop": crop}}
 
 

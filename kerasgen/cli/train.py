@@ -380,7 +380,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     ):
         print(f"{label + ':':12}{', '.join(map(str, paths))}")
     if of_clips and arguments.evaluate:
-        _measure_horizons(arguments, model, dataset, validation, directory)
+        _measure_horizons(arguments, model, dataset, validation, directory, seconds / 60)
     return 130 if interruption["count"] else 0
 
 
@@ -395,9 +395,10 @@ def _check_finite(model, directory):
         )
 
 
-def _measure_horizons(arguments, model, dataset, validation, directory):
+def _measure_horizons(arguments, model, dataset, validation, directory, minutes):
     """What a model of clips is worth at the end, on held-out ones if there are some."""
     facts = {"data": arguments.data, "split": arguments.split, "held_out": None}
+    facts["minutes"] = round(minutes, 4)
     if validation is None:
         print("No held-out clips (--validation-split): measuring with training clips.")
     else:

@@ -75,7 +75,7 @@ def _training(name, recipe):
     if "minutes" in result:
         text += (
             f"\n\n{result['minutes']:.1f} minutes, {result['steps']:,} steps on "
-            f"{result['pictures']:,} pictures; {result['machine']}, {result['date']}."
+            f"{result['pictures']:,} {_kinds(result)[0]}; {result['machine']}, {result['date']}."
         )
     return text
 
@@ -84,7 +84,8 @@ def _measured(result):
     measures = result.get("measures")
     if not measures:
         return UNKNOWN
-    lines = ["| measure | value | real pictures in its place | better |", "|---|---|---|---|"]
+    beside = next(iter(measures.values())).get("beside", "real pictures in its place")
+    lines = [f"| measure | value | {beside} | better |", "|---|---|---|---|"]
     for name, row in measures.items():
         floor = "" if row["floor"] is None else f"{row['floor']:.4g}"
         lines.append(f"| {name} | {row['value']:.4g} | {floor} | {row['better']} |")
@@ -92,5 +93,10 @@ def _measured(result):
     speed = result.get("pictures_per_second")
     lines.append(f"\nProtocol: {protocol}. Values of another protocol can't be compared with them.")
     if speed:
-        lines.append(f"It draws {speed:,.0f} pictures a second on that machine.")
+        lines.append(f"It draws {speed:,.0f} {_kinds(result)[1]} a second on that machine.")
     return "\n".join(lines)
+
+
+def _kinds(result):
+    """What it was trained on, and what it draws."""
+    return ("clips", "frames") if "MSE" in result["measures"] else ("pictures", "pictures")

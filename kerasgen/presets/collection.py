@@ -7,7 +7,14 @@ import re
 import typing
 
 from kerasgen.names import nearest
-from kerasgen.presets.directory import CONFIG, FILES, SUMS, is_preset, read_json
+from kerasgen.presets.directory import (
+    CONFIG,
+    FILES,
+    SUMS,
+    is_preset,
+    picture_shape,
+    read_json,
+)
 
 COLLECTION = pathlib.Path(__file__).parent / "data"
 HUB = "hf://"
@@ -99,11 +106,10 @@ def names():
 
 def _entry(path):
     config = read_json(path / CONFIG)
-    shape = config["config"].get("image_shape") or config["config"]["frame_shape"]
     return PresetEntry(
         path.name,
         config["class"],
-        tuple(shape),
+        picture_shape(config),
         config["parameters"],
         config["weights"]["bytes"] / 1e6,
         config["summary"],

@@ -16,6 +16,9 @@ SUMS = "SHA256SUMS"
 REQUIRED = (CONFIG, WEIGHTS, PREPROCESSING, CARD)
 FILES = (*REQUIRED, RECIPE, EVALUATIONS, PICTURE)
 
+RANGE = [-1, 1]  # of a pixel as every model of the zoo sees it
+CROPS = ("center", "random")
+
 _SUM = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.]+)")
 
 
@@ -27,7 +30,8 @@ class PresetDirectory(typing.NamedTuple):
         config: dict. `format`, `kerasgen` (version), `class`, `config` (the model's, of an
             autoencoder its sampler included), `parameters`, `weights` (bytes and dtype), `summary`.
         preprocessing: dict. `height`, `width` (pixels), `channels`, `range` of a pixel as the
-            model is trained on it, and the `crop` of its pictures.
+            model is trained on it, and the `crop` of its training pictures: "center", "random",
+            or None where that isn't known.
         recipe: dict, as `load_recipe` returns it, with the results in `result`; or None.
     """
 
@@ -48,7 +52,8 @@ def read_preset(path):
 
     Raises:
         FileNotFoundError: no such directory, one that isn't a preset, or one that lacks a file.
-        ValueError: a file that isn't what its hash says or can't be read, or a newer format.
+        ValueError: a file that isn't what its hash says or can't be read, a newer format, or
+            preprocessing that isn't the model's.
     """
     path = pathlib.Path(path)
     sums = _read_sums(path)
@@ -63,6 +68,7 @@ def read_preset(path):
         )
     _check_length(path / WEIGHTS, config["weights"]["bytes"])
     preprocessing = _read_json(path, PREPROCESSING, sums)
+    _check_preprocessing(path, config, preprocessing)
     recipe = None
     if RECIPE in sums:
         from kerasgen.presets.recipes import check_recipe
@@ -83,6 +89,42 @@ def write_sums(path):
 def is_preset(path):
     """Whether a directory looks like a preset's."""
     return (path / SUMS).is_file() and (path / CONFIG).is_file()
+
+
+def preprocessing_of(shape, crop=None):
+    """What `preprocessing.json` says of a model's pictures.
+
+    Args:
+        shape: sequence of 3 ints. Height, width and channels.
+        crop: str or None. Defaults to None: it isn't known.
+
+    Returns:
+        dict.
+    """
+    height, width, channels = shape
+    return {"height": height, "width": width, "channels": channels, "range": RANGE, "crop": crop}
+
+
+def picture_shape(config):
+    """Height, width and channels of a preset's pictures or frames, as its `config.json` says.
+
+    Args:
+        config: dict, what `config.json` holds.
+
+    Returns:
+        Tuple of 3 ints.
+
+    Raises:
+        ValueError: it says nothing of the kind.
+    """
+    settings = config["config"]
+    shape = settings.get("image_shape") or settings.get("frame_shape")
+    if not isinstance(shape, (list, tuple)) or [type(side) for side in shape] != [int] * 3:
+        raise ValueError(
+            "Expected height, width and channels of the model's pictures, as `image_shape` or "
+            f"`frame_shape`. Copy the preset again. Received: {shape!r}"
+        )
+    return tuple(shape)
 
 
 def read_json(path):
@@ -188,4 +230,22 @@ def _check_config(path, config):
             f"{str(path / CONFIG)!r} describes no preset: it needs format={FORMAT} and "
             f"{', '.join(f'{name} ({kind.__name__})' for name, kind in expected.items())}, with "
             f"the bytes of the weights. Received: format={found!r}, wrong={wrong}"
+        )
+
+
+def _check_preprocessing(path, config, received):
+    """Refuses a preset that tells of other pictures than its model takes."""
+    expected = preprocessing_of(picture_shape(config), received.get("crop"))
+    wrong = [name for name in expected if received.get(name, "missing") != expected[name]]
+    if wrong:
+        raise ValueError(
+            f"{str(path / PREPROCESSING)!r} tells of other pictures than the model in {CONFIG} "
+            "takes: copy the preset again, or save it anew with `model.save_to_preset`. Expected "
+            f"{', '.join(f'{name}={expected[name]}' for name in wrong)}. "
+            f"Received: {', '.join(f'{name}={received.get(name)!r}' for name in wrong)}"
+        )
+    if received.get("crop") not in (None, *CROPS):
+        raise ValueError(
+            f"`crop` in {str(path / PREPROCESSING)!r} must be one of {CROPS}, or null where it "
+            f"isn't known. Received: crop={received['crop']!r}"
         )

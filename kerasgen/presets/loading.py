@@ -55,7 +55,9 @@ def load_preset(name_or_dir, wanted, changes):
     return model
 
 
-def save_preset(model, directory, recipe=None, dtype="float32", batch=None, evaluations=None):
+def save_preset(
+    model, directory, recipe=None, dtype="float32", batch=None, evaluations=None, crop=None
+):
     """As `GenerativeModel.save_to_preset`."""
     directory = pathlib.Path(directory).expanduser()
     names = [entry.class_name for entry in model_entries().values()]
@@ -71,6 +73,7 @@ def save_preset(model, directory, recipe=None, dtype="float32", batch=None, eval
     if recipe is not None:
         given = isinstance(recipe, dict)
         recipe = check_recipe(recipe, "recipe") if given else load_recipe(recipe)
+    crop = _crop(crop, recipe)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(
             "That place holds something already, and nothing is overwritten: give another one. "
@@ -81,7 +84,7 @@ def save_preset(model, directory, recipe=None, dtype="float32", batch=None, eval
     with write_beside(directory) as part:
         part.mkdir()
         _write_weights(model, part / files.WEIGHTS, dtype)
-        _write_texts(model, part, recipe, dtype, directory.resolve().name, bool(pictures))
+        _write_texts(model, part, recipe, dtype, directory.resolve().name, bool(pictures), crop)
         if evaluations is not None:
             (part / files.EVALUATIONS).write_bytes(pathlib.Path(evaluations).read_bytes())
         if pictures:
@@ -170,10 +173,20 @@ def _write_weights(model, path, dtype):
     whole.unlink()
 
 
-def _write_texts(model, part, recipe, dtype, name, pictures):
-    height, width, channels = model.image_shape
-    source = {} if recipe is None else recipe["source"]
-    crop = source.get("crop", "center")
+def _crop(crop, recipe):
+    """How the training pictures were cropped: as given, or as the recipe says, or None."""
+    if crop is None and recipe is not None:
+        crop = recipe["source"].get("crop")
+        crop = None if crop == "auto" else crop  # what came of it, only the training knows
+    if crop not in (None, *files.CROPS):
+        raise ValueError(
+            f"`crop` must be one of {files.CROPS}, or None where it isn't known: "
+            f"`load_images(...).crop` says which it was. Received: crop={crop!r}"
+        )
+    return crop
+
+
+def _write_texts(model, part, recipe, dtype, name, pictures, crop):
     config = {
         "format": files.FORMAT,
         "kerasgen": __version__,
@@ -183,13 +196,7 @@ def _write_texts(model, part, recipe, dtype, name, pictures):
         "weights": {"bytes": (part / files.WEIGHTS).stat().st_size, "dtype": dtype},
         "summary": "" if recipe is None else recipe.get("summary", ""),
     }
-    preprocessing = {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "range": [-1, 1],
-        "crop": "center" if crop == "auto" else crop,
-    }
+    preprocessing = files.preprocessing_of(model.image_shape, crop)
     texts = {files.CONFIG: config, files.PREPROCESSING: preprocessing}
     if recipe is not None:
         texts[files.RECIPE] = recipe

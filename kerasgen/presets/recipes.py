@@ -1,6 +1,7 @@
 """Recipes: how a model is trained, as data. TOML or JSON."""
 
 import functools
+import math
 import os
 import pathlib
 import tomllib
@@ -13,6 +14,7 @@ from kerasgen.presets.directory import read_json
 FORMAT = 1
 RECIPES = pathlib.Path(__file__).parent / "recipes"
 _SUFFIXES = (".toml", ".json")
+FEWEST_SEEDS = 3  # of fewer, a spread says nothing
 
 
 def _of(*kinds):
@@ -31,10 +33,23 @@ def _choice(*choices):
     return lambda value: isinstance(value, str) and value in choices
 
 
-def _bands(value):
-    return isinstance(value, dict) and all(
-        isinstance(band, (list, tuple)) and len(band) == 2 and all(map(_of(int, float), band))
-        for band in value.values()
+def _spread(value):
+    """What several seeds came to: their list, and of each measure as long a list of positives."""
+    if not isinstance(value, dict) or "seeds" not in value or len(value) < 2:
+        return False
+    if not all(isinstance(values, (list, tuple)) for values in value.values()):
+        return False
+    count = len(value["seeds"])
+    return (
+        count >= FEWEST_SEEDS
+        and all(map(_of(int), value["seeds"]))
+        and all(len(values) == count for values in value.values())
+        and all(
+            _of(int, float)(number) and 0 < number < math.inf
+            for name, values in value.items()
+            if name != "seeds"
+            for number in values
+        )
     )
 
 
@@ -64,7 +79,7 @@ SECTIONS = {
         "seed": _WHOLE,
         "precision": _choice("float32", "mixed_bfloat16", "mixed_float16"),
     },
-    "evaluation": {"num": _WHOLE, "held_out": _TEXT, "extractor": _TEXT, "tenth": _bands},
+    "evaluation": {"num": _WHOLE, "held_out": _TEXT, "extractor": _TEXT, "tenth": _spread},
     "card": {"data": _TEXT, "licence": _TEXT, "use": _TEXT, "limits": _TEXT},
     "result": None,  # of a preset: what came of it
 }
@@ -80,7 +95,7 @@ def load_recipe(name_or_file):
 
     It has the sections `source` (the data, and how it is read), `model` (its `name` and its
     arguments), `compile` (arguments of it), `fit`, `evaluation` (how `kerasgen evaluate` measures,
-    and in `tenth` between which values a measure lies after a tenth of the training) and `card`
+    and in `tenth` what a tenth of the training came to with each of several `seeds`) and `card`
     (texts for the preset's card), besides `format` and a `summary`. All but `source` and `model`
     may be left out.
 

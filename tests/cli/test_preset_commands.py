@@ -118,3 +118,20 @@ def test_bad_recipes_are_told(recipe, old, new, words):
     recipe.write_text(RECIPE.replace(old, new))
     with pytest.raises(ValueError, match=words):
         kerasgen.presets.load_recipe(recipe)
+
+
+def test_a_preset_that_does_not_say_how_it_cropped_is_measured_as_a_training_would_crop(
+    run, recipe, tmp_path
+):
+    model = kerasgen.DCGAN((8, 8, 1), **SMALL)
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        noise = rng.integers(0, 256, (20, 30), np.uint8)
+        (tmp_path / "large").mkdir(exist_ok=True)
+        Image.fromarray(noise).save(tmp_path / "large" / f"{index}.png")
+    said = {**kerasgen.presets.load_recipe(recipe), "source": {"data": str(tmp_path / "large")}}
+    for crop, random in ((None, True), ("center", False)):
+        model.save_to_preset(tmp_path / str(crop), recipe=said, crop=crop)
+        code, out, err = run("evaluate", tmp_path / str(crop), "--num", 10)
+        assert code == 0, err
+        assert ("random crops" in out) == random

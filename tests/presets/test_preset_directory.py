@@ -1,6 +1,7 @@
 """Presets saved, loaded to the bit, and refused where they are damaged."""
 
 import json
+import re
 import shutil
 import sys
 import types
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kerasgen
+from kerasgen import samplers
 from kerasgen.presets import collection, directory
 
 RECIPE = {"format": 1, "source": {"data": "digits"}, "model": {"name": "dcgan"}}
@@ -46,6 +48,55 @@ def test_pictures_are_the_saved_model_s_to_the_bit(model, saved):
     np.testing.assert_array_equal(again.generate(20, seed=3), model.generate(20, seed=3))
     for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("variational", "sampler"),
+    [
+        (False, samplers.FlowSampler(4, couplings=2, hidden_units=8)),
+        (False, samplers.MixtureSampler(4, components=3)),
+        (True, samplers.NormalSampler(4)),
+        (True, samplers.GaussianSampler(4)),
+    ],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_an_autoencoder_s_sampler_comes_along(tmp_path, variational, sampler):
+    model = kerasgen.ConvAutoencoder(
+        (8, 8, 1), latent_dim=4, filters=4, variational=variational, sampler=sampler
+    )
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1), np.uint8)
+    model.fit_sampler(pictures)
+    model.save_to_preset(tmp_path / "codes")
+    again = kerasgen.ConvAutoencoder.from_preset(tmp_path / "codes")
+    assert type(again.sampler) is type(model.sampler)
+    images = model.generate(20, seed=3)
+    np.testing.assert_array_equal(again.generate(20, seed=3), images)
+    assert images.std(axis=0).max() > 0  # different codes, different pictures
+    np.testing.assert_array_equal(again.encode(pictures), model.encode(pictures))
+    np.testing.assert_array_equal(again.reconstruct(pictures), model.reconstruct(pictures))
+
+
+def test_an_autoencoder_without_a_fitted_sampler_says_so_after_loading(tmp_path):
+    model = kerasgen.ConvAutoencoder((8, 8, 1), latent_dim=4, filters=4, sampler="gaussian")
+    model.save_to_preset(tmp_path / "codes")
+    with pytest.raises(ValueError, match="fit_sampler"):
+        kerasgen.from_preset(tmp_path / "codes").generate(2, seed=0)
+
+
+@pytest.mark.parametrize("latent_dim", [0, 3])
+def test_a_frame_generator_goes_on_as_before(tmp_path, latent_dim):
+    model = kerasgen.ConvLSTMGenerator((16, 16, 1), filters=4, latent_dim=latent_dim)
+    clips = np.random.default_rng(0).integers(0, 256, (3, 6, 16, 16, 1), np.uint8)
+    model.save_to_preset(tmp_path / "frames", batch=clips)
+    assert (tmp_path / "frames" / "samples.png").exists()
+    again = kerasgen.ConvLSTMGenerator.from_preset(tmp_path / "frames")
+    np.testing.assert_array_equal(
+        again.generate(clips, 4, seed=1), model.generate(clips, 4, seed=1)
+    )
+    np.testing.assert_array_equal(again.predict_frames(clips, 4), model.predict_frames(clips, 4))
+    futures = model.generate(clips, 4, seed=2)
+    assert (futures != model.generate(clips, 4, seed=1)).any() == bool(latent_dim)
+    assert directory.read_preset(tmp_path / "frames").preprocessing["height"] == 16
 
 
 def test_float16_is_smaller_and_near(tmp_path):
@@ -96,6 +147,38 @@ def test_a_newer_format_a_wrong_class_and_an_unknown_one(own):
         kerasgen.from_preset(own)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": 16},
+        {"width": "8"},
+        {"channels": 3},
+        {"range": [0, 1]},
+        {"crop": "auto"},
+        {"range": None},
+    ],
+)
+def test_preprocessing_that_is_not_the_model_s_is_refused(own, change):
+    said = json.loads((own / "preprocessing.json").read_text())
+    assert said == {"height": 8, "width": 8, "channels": 1, "range": [-1, 1], "crop": None}
+    (own / "preprocessing.json").write_text(json.dumps(said | change))
+    directory.write_sums(own)
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"{name}.*Received: {name}={re.escape(repr(value))}$"):
+        kerasgen.from_preset(own)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "recorded"),
+    [("auto", None, None), ("auto", "random", "random"), ("random", None, "random"),
+     (None, "center", "center"), (None, None, None)],
+)  # fmt: skip
+def test_the_crop_that_was_made_is_recorded(model, tmp_path, asked, given, recorded):
+    source = {"data": "digits"} | ({} if asked is None else {"crop": asked})
+    model.save_to_preset(tmp_path / "new", recipe={**RECIPE, "source": source}, crop=given)
+    assert directory.read_preset(tmp_path / "new").preprocessing["crop"] == recorded
+
+
 def test_names_and_places_that_are_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(collection, "names", lambda: ["dcgan_digits_32"])
     with pytest.raises(ValueError, match="Did you mean 'dcgan_digits_32'"):
@@ -121,6 +204,8 @@ def test_nothing_is_overwritten_and_nothing_half_written(model, saved, tmp_path)
         model.save_to_preset(saved)
     with pytest.raises(ValueError, match="dtype"):
         model.save_to_preset(tmp_path / "new", dtype="int8")
+    with pytest.raises(ValueError, match="Received: crop='auto'"):
+        model.save_to_preset(tmp_path / "new", crop="auto")
     assert not list(tmp_path.iterdir())
 
 

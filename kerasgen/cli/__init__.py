@@ -183,6 +183,11 @@ def _add_train(commands, defaults):
         "collapse; of clips: don't measure the predictions at the end",
     )
     train.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write RUN/tensorboard: losses, samples, evaluations, histograms of the weights",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],

@@ -23,7 +23,7 @@ from kerasgen.cli.runs import (
     write_recipe,
 )
 from kerasgen.cli.start import start_tensorflow
-from kerasgen.cli.watching import interruptible, picture_watchers
+from kerasgen.cli.watching import interruptible, picture_watchers, tensorboard
 from kerasgen.files import DirectoryInUse, hold
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
@@ -337,6 +337,9 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
         *([keras.callbacks.CSVLogger(directory / "history.csv")] if chief else []),
         kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
+    if arguments.tensorboard and chief:
+        evaluate = next((w for w in watchers if hasattr(w, "evaluator")), None)
+        callbacks += tensorboard(directory / "tensorboard", every, batch, evaluate)
     if arguments.minutes is not None:
         callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
     backup = directory / BACKUP

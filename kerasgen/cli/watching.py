@@ -5,6 +5,8 @@ import math
 import signal
 import warnings
 
+from kerasgen.cli import UserError
+
 EVALUATIONS = 10
 MOST_OFTEN = 0.5  # minutes between evaluations where the length is given in minutes
 HELD_OUT_PICTURES = 500  # fewer say less than the training pictures do
@@ -39,6 +41,30 @@ def picture_watchers(arguments, dataset, validation, directory, epochs):
         "(--no-evaluate keeps the last)."
     )
     return [evaluate, guard]
+
+
+def tensorboard(directory, every, batch, evaluate):
+    """The callbacks that write for TensorBoard: Keras' own for the scalars, then kerasgen's.
+
+    Args:
+        directory: `pathlib.Path`. Gets the files.
+        every, batch, evaluate: as in `kerasgen.callbacks.TensorBoardSamples`.
+
+    Returns:
+        List of `keras.callbacks.Callback`.
+
+    Raises:
+        UserError: TensorBoard isn't installed.
+    """
+    import keras
+
+    import kerasgen
+
+    try:
+        samples = kerasgen.callbacks.TensorBoardSamples(directory, every, batch, evaluate)
+    except ImportError as error:
+        raise UserError(error) from None
+    return [keras.callbacks.TensorBoard(directory, write_graph=False), samples]
 
 
 @contextlib.contextmanager

@@ -183,6 +183,12 @@ def _add_train(commands, defaults):
         "collapse; of clips: don't measure the predictions at the end",
     )
     train.add_argument(
+        "--verbose",
+        action="store_true",
+        help="leave a line with all losses and measures of each epoch, also where the output is "
+        "no terminal (default there: only evaluations, verdicts and where files are)",
+    )
+    train.add_argument(
         "--tensorboard",
         action="store_true",
         help="also write RUN/tensorboard: losses, samples, evaluations, histograms of the weights",

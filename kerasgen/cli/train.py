@@ -322,6 +322,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
 
     import kerasgen
     from kerasgen import distribution
+    from kerasgen.cli.progress import EpochLines, Progress
     from kerasgen.data.collect import first_batch
 
     chief = distribution.is_chief(strategy)
@@ -340,8 +341,12 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
     if arguments.tensorboard and chief:
         evaluate = next((w for w in watchers if hasattr(w, "evaluator")), None)
         callbacks += tensorboard(directory / "tensorboard", every, batch, evaluate)
+    limit = None
     if arguments.minutes is not None:
-        callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
+        limit = kerasgen.callbacks.TimeLimit(arguments.minutes)
+        callbacks.append(limit)
+    progress = Progress(arguments.batch_size, "clips" if of_clips else "pictures", limit)
+    callbacks = [progress, *callbacks, *([EpochLines(progress)] if arguments.verbose else [])]
     backup = directory / BACKUP
     callbacks.append(kerasgen.callbacks.FullStateBackup(backup, delete_when_done=False))
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
@@ -353,7 +358,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
                 epochs=epochs,
                 validation_data=validation,
                 callbacks=callbacks,
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=0,
                 shuffle=False,
             )
             seconds = time.monotonic() - start

@@ -132,6 +132,7 @@ def test_defaults_number_the_runs_and_tell_what_was_chosen(run, tmp_path):
             assert f"runs/{number}-dcgan-digits/{path}" in out
         assert f"runs/{number}-dcgan-digits/saved_model/1" in out
     assert "digits, 1797 grey pictures of 8x8 pixels" in out
+    assert "Epoch" not in out and "\r" not in out  # no terminal
 
 
 def test_size_channels_and_classes_come_from_a_folder(run, tmp_path):

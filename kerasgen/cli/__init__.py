@@ -63,6 +63,7 @@ def build_parser(train_defaults=None):
     _add_reconstruct(commands)
     _add_evaluate(commands)
     _add_export(commands)
+    _add_report(commands)
     presets = commands.add_parser("presets", help="list the trained models that come with kerasgen")
     presets.set_defaults(command=_lazily("presets"))
     return parser
@@ -192,6 +193,12 @@ def _add_train(commands, defaults):
         "--tensorboard",
         action="store_true",
         help="also write RUN/tensorboard: losses, samples, evaluations, histograms of the weights",
+    )
+    train.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="don't write RUN/report.html, which shows the training at each evaluation",
     )
     train.add_argument(
         "--set",
@@ -340,6 +347,28 @@ def _add_export(commands):
         help="export the model even if it never took a step of training",
     )
     export.set_defaults(command=_lazily("export"))
+
+
+def _add_report(commands):
+    report = commands.add_parser(
+        "report",
+        help="write one page about a run, or about several side by side",
+        description="Write a page of one file that opens from disk: settings, curves, film, "
+        "measures and verdicts, nearest neighbours, a latent walk, and how the model is served.",
+    )
+    report.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
+    report.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a .html file (default: RUN/report.html; of several runs report.html)",
+    )
+    report.add_argument(
+        "--quick",
+        action="store_true",
+        help="from the runs' files alone, without loading model and data: no latent walk and no "
+        "nearest neighbours where the training left none",
+    )
+    report.set_defaults(command=_lazily("report"))
 
 
 def _lazily(module):

@@ -17,7 +17,7 @@ from kerasgen.presets.directory import RECIPE, is_preset
 
 MODEL_FILE = "model.keras"
 # Settings that say nothing of what is trained, and may differ when a run is resumed.
-PRESENTATION = ("out", "new", "verbose")
+PRESENTATION = ("out", "new", "verbose", "report")
 # Of settings that earlier runs' files don't know.
 DEFAULTS = {"tensorboard": False}
 BACKUP = "backup"  # of an interrupted run; gone when it has ended

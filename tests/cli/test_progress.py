@@ -13,6 +13,7 @@ from kerasgen.cli import progress
 
 TINY = ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--set", "latent_dim=8"]
 DIGITS = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256", *TINY]
+DIGITS += ["--no-report"]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ _SUBMODULES = (
     "metrics",
     "plots",
     "presets",
+    "report",
     "samplers",
     "serving",
 )

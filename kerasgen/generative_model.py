@@ -195,6 +195,19 @@ class GenerativeModel(keras.Model):
         """
         raise NotImplementedError
 
+    def latent_walk(self, num_ways, steps, seed=0):
+        """Ways between generated pictures, for models that show none in their preview.
+
+        Args:
+            num_ways: int.
+            steps: int. Pictures of each way, both ends included.
+            seed: int. What the ends are drawn from. Defaults to 0.
+
+        Returns:
+            uint8 array `(num_ways, steps, H, W, C)`, or None, which is the default.
+        """
+        return None
+
     def moving_preview(self, batch=None):
         """As `preview`, of pictures that move. Defaults to none.
 

@@ -13,6 +13,9 @@ class TimeLimit(keras.callbacks.Callback):
     Args:
         minutes: float. Minutes from the start of `fit`, above 0.
 
+    Attributes:
+        seconds_left: float. Seconds from now to the end; below 0 after it. Only during `fit`.
+
     Raises:
         ValueError: minutes that aren't positive.
 
@@ -32,8 +35,12 @@ class TimeLimit(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._end = time.monotonic() + 60 * self.minutes
 
+    @property
+    def seconds_left(self):
+        return self._end - time.monotonic()
+
     def get_state(self):
-        return {"left": self._end - time.monotonic()}
+        return {"left": self.seconds_left}
 
     def set_state(self, state):
         self._end = time.monotonic() + state["left"]

@@ -63,6 +63,7 @@ def build_parser(train_defaults=None):
     _add_reconstruct(commands)
     _add_evaluate(commands)
     _add_export(commands)
+    _add_report(commands)
     presets = commands.add_parser("presets", help="list the trained models that come with kerasgen")
     presets.set_defaults(command=_lazily("presets"))
     return parser
@@ -181,6 +182,23 @@ def _add_train(commands, defaults):
         action="store_false",
         help="don't measure the samples while training, keep the last weights, don't watch for "
         "collapse; of clips: don't measure the predictions at the end",
+    )
+    train.add_argument(
+        "--verbose",
+        action="store_true",
+        help="leave a line with all losses and measures of each epoch, also where the output is "
+        "no terminal (default there: only evaluations, verdicts and where files are)",
+    )
+    train.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write RUN/tensorboard: losses, samples, evaluations, histograms of the weights",
+    )
+    train.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="don't write RUN/report.html, which shows the training at each evaluation",
     )
     train.add_argument(
         "--set",
@@ -329,6 +347,28 @@ def _add_export(commands):
         help="export the model even if it never took a step of training",
     )
     export.set_defaults(command=_lazily("export"))
+
+
+def _add_report(commands):
+    report = commands.add_parser(
+        "report",
+        help="write one page about a run, or about several side by side",
+        description="Write a page of one file that opens from disk: settings, curves, film, "
+        "measures and verdicts, nearest neighbours, a latent walk, and how the model is served.",
+    )
+    report.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
+    report.add_argument(
+        "--out",
+        metavar="PATH",
+        help="a .html file (default: RUN/report.html; of several runs report.html)",
+    )
+    report.add_argument(
+        "--quick",
+        action="store_true",
+        help="from the runs' files alone, without loading model and data: no latent walk and no "
+        "nearest neighbours where the training left none",
+    )
+    report.set_defaults(command=_lazily("report"))
 
 
 def _lazily(module):

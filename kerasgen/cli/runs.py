@@ -16,6 +16,10 @@ from kerasgen.presets.collection import HUB, find_preset
 from kerasgen.presets.directory import RECIPE, is_preset
 
 MODEL_FILE = "model.keras"
+# Settings that say nothing of what is trained, and may differ when a run is resumed.
+PRESENTATION = ("out", "new", "verbose", "report")
+# Of settings that earlier runs' files don't know.
+DEFAULTS = {"tensorboard": False}
 BACKUP = "backup"  # of an interrupted run; gone when it has ended
 
 
@@ -49,7 +53,7 @@ def interrupted_run(out, arguments):
     changed = [
         f"--{name.replace('_', '-')} {ours[name]!r}, there {theirs.get(name)!r}"
         for name in ours
-        if name not in ("out", "new") and ours[name] != theirs.get(name)
+        if name not in PRESENTATION and ours[name] != theirs.get(name, DEFAULTS.get(name))
     ]
     if changed:
         raise UserError(

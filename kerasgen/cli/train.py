@@ -13,6 +13,7 @@ import warnings
 
 from kerasgen.cli import UserError, devices, frames
 from kerasgen.cli.export import export
+from kerasgen.cli.report import PAGE
 from kerasgen.cli.runs import (
     BACKUP,
     MODEL_FILE,
@@ -23,7 +24,13 @@ from kerasgen.cli.runs import (
     write_recipe,
 )
 from kerasgen.cli.start import start_tensorflow
-from kerasgen.cli.watching import interruptible, picture_watchers
+from kerasgen.cli.watching import (
+    interruptible,
+    last_report,
+    picture_watchers,
+    report_writer,
+    tensorboard,
+)
 from kerasgen.files import DirectoryInUse, hold
 from kerasgen.models.registry import model_entries
 from kerasgen.names import nearest
@@ -322,6 +329,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
 
     import kerasgen
     from kerasgen import distribution
+    from kerasgen.cli.progress import EpochLines, Progress
     from kerasgen.data.collect import first_batch
 
     chief = distribution.is_chief(strategy)
@@ -337,11 +345,22 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
         *([keras.callbacks.CSVLogger(directory / "history.csv")] if chief else []),
         kerasgen.callbacks.SampleImages(samples, every=every, batch=batch),
     ]
+    evaluate = next((w for w in watchers if hasattr(w, "evaluator")), None)
+    if arguments.tensorboard and chief:
+        callbacks += tensorboard(directory / "tensorboard", every, batch, evaluate)
+    limit = None
     if arguments.minutes is not None:
-        callbacks.append(kerasgen.callbacks.TimeLimit(arguments.minutes))
+        limit = kerasgen.callbacks.TimeLimit(arguments.minutes)
+        callbacks.append(limit)
+    progress = Progress(arguments.batch_size, "clips" if of_clips else "pictures", limit)
+    callbacks = [progress, *callbacks, *([EpochLines(progress)] if arguments.verbose else [])]
+    if arguments.report and chief:
+        callbacks.append(report_writer(directory, evaluate))
     backup = directory / BACKUP
     callbacks.append(kerasgen.callbacks.FullStateBackup(backup, delete_when_done=False))
     print(f"Run directory: {directory}  (Ctrl-C ends the training and keeps what it has learnt)")
+    page = f", {directory / PAGE}" if arguments.report else ""
+    print(f"To watch it: {samples / '*-latest.png'}{page}")
     start, first_step = time.monotonic(), int(model.step.numpy())
     try:
         with interruptible(callbacks, strategy) as interruption:
@@ -350,7 +369,7 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
                 epochs=epochs,
                 validation_data=validation,
                 callbacks=callbacks,
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=0,
                 shuffle=False,
             )
             seconds = time.monotonic() - start
@@ -381,6 +400,9 @@ def _train(arguments, strategy, model, dataset, validation, directory, epochs, e
         print(f"{label + ':':12}{', '.join(map(str, paths))}")
     if of_clips and arguments.evaluate:
         _measure_horizons(arguments, model, dataset, validation, directory, seconds / 60)
+    if arguments.report:
+        last_report(directory, model, None if of_clips else dataset)
+        print(f"{'Report:':12}{directory / PAGE}")
     return 130 if interruption["count"] else 0
 
 

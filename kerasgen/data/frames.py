@@ -219,7 +219,8 @@ def inspect_frames(
         A `FrameSummary`.
 
     Raises:
-        As `load_frames` for a source that can't be opened, or a size or channels that can't be.
+        FileNotFoundError, ValueError: as `load_frames`, for a source that can't be opened,
+            or a size or channels that can't be.
     """
     image_size, channels = check_shape(image_size, channels)
     check_validation_split(validation_split)

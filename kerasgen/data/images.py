@@ -245,7 +245,8 @@ def inspect_images(
         An `ImageSummary`.
 
     Raises:
-        As `load_images` for a source that can't be opened, or a size or channels that can't be.
+        FileNotFoundError, ValueError: as `load_images`, for a source that can't be opened,
+            or a size or channels that can't be.
     """
     image_size, channels = check_shape(image_size, channels)
     check_validation_split(validation_split)

@@ -149,11 +149,11 @@ def evaluate_panel(
     train_features = cached_features(extractor, train)
     rows = _quality_rows(evaluator, features)
     rows += _diversity_rows(evaluator, generated, features, real, seed)
-    near = _neighbours(generated, features, train, train_features)
+    near = find_neighbours(generated, features, train, train_features)
     near_held_out = None
     if held_out is not None:
         held_out_features = cached_features(extractor, held_out)
-        near_held_out = _neighbours(held_out, held_out_features, train, train_features)
+        near_held_out = find_neighbours(held_out, held_out_features, train, train_features)
         rows += _memory_rows(evaluator, features, train_features, held_out_features, seed)
     classes = None
     if train_labels is not None and len(np.unique(train_labels)) > 1:
@@ -221,7 +221,15 @@ def _diversity_rows(evaluator, generated, features, real, seed):
     return rows
 
 
-def _neighbours(images, features, train, train_features):
+def find_neighbours(images, features, train, train_features):
+    """The nearest training pictures of some pictures, as `Neighbours`.
+
+    Args:
+        images: uint8 array `(N, H, W, C)`.
+        features: float array `(N, D)`, theirs.
+        train: uint8 array `(M, H, W, C)`.
+        train_features: float array `(M, D)`.
+    """
     pixel = functional.nearest_neighbours(_small(images), _small(train))
     feature = functional.nearest_neighbours(features, train_features)
     return Neighbours(*(part[:, 0] for part in (*pixel, *feature)))

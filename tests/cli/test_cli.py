@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,14 @@ import kerasgen
 from kerasgen.cli import main
 
 TINY = ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--set", "latent_dim=8"]
-DIGITS = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256", *TINY]
+REPORTED = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256", *TINY]
+DIGITS = [*REPORTED, "--no-report"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "run"
-    assert main([*DIGITS, "--epochs", "3", "--seed", "4", "--out", str(path)]) == 0
+    assert main([*REPORTED, "--epochs", "3", "--seed", "4", "--out", str(path)]) == 0
     return path
 
 
@@ -75,6 +77,8 @@ def test_a_run_directory_holds_everything(trained):
         "evaluations.jsonl",
         "history.csv",
         "model.keras",
+        "report",
+        "report.html",
         "samples",
         "saved_model",
     }
@@ -99,6 +103,25 @@ def test_a_run_directory_holds_everything(trained):
         "samples-latest.png",
         "samples.gif",
     ]
+
+
+def test_the_report_is_of_the_ended_run(run, trained, tmp_path):
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert "Training has ended: 3 epochs, 21 steps" in page
+    # As in an epoch, which leaves out an incomplete last batch.
+    for part in ("Latent walk", "among 1,792 of the 1,797 training pictures", "generate_png"):
+        assert part in page
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    shutil.rmtree(copy / "report")
+    (copy / "report.html").unlink()
+    code, out, _ = run("report", copy)  # makes again what the training had made
+    assert code == 0 and f"{copy / 'report.html'}" in out
+    assert (copy / "report" / "walk.png").read_bytes() == (
+        trained / "report" / "walk.png"
+    ).read_bytes()
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    assert "among 1,797 of the 1,797 training pictures" in page
 
 
 def test_the_saved_models_are_the_trained_one(trained):
@@ -132,6 +155,7 @@ def test_defaults_number_the_runs_and_tell_what_was_chosen(run, tmp_path):
             assert f"runs/{number}-dcgan-digits/{path}" in out
         assert f"runs/{number}-dcgan-digits/saved_model/1" in out
     assert "digits, 1797 grey pictures of 8x8 pixels" in out
+    assert "Epoch" not in out and "\r" not in out  # no terminal
 
 
 def test_size_channels_and_classes_come_from_a_folder(run, tmp_path):
@@ -205,7 +229,7 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_same_command_resumes_what_was_killed(run, trained, tmp_path, number):
-    arguments = [*DIGITS, "--epochs", 3, "--seed", 4, "--out", tmp_path / "run"]
+    arguments = [*REPORTED, "--epochs", 3, "--seed", 4, "--out", tmp_path / "run"]
     child = process(*arguments)
     wait_for(tmp_path / "run" / "config.json", child)
     code, _, error = run(*arguments)
@@ -215,6 +239,8 @@ def test_the_same_command_resumes_what_was_killed(run, trained, tmp_path, number
     out, _ = child.communicate(timeout=60)
     assert child.returncode == (143 if number == signal.SIGTERM else -number), out
     assert not (tmp_path / "run" / "model.keras").exists()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"Training hasn&#39;t ended: [12] epochs?, (7|14) steps", page)
     for path in (p for p in (tmp_path / "run").rglob("*") if p.is_file() and p.name[0] != "."):
         if path.suffix == ".png":
             assert pixels(path).shape == (530, 530)

@@ -36,7 +36,7 @@ def start_machines(*arguments):
 
 def test_a_batch_is_shared_by_devices(tmp_path):
     run = tmp_path / "run"
-    code, out, errors = end(start(*TRAIN, "--devices", 2, "--out", run))
+    code, out, errors = end(start(*TRAIN, "--devices", 2, "--no-report", "--out", run))
     assert code == 0, errors
     assert "the processor stands for 2 devices" in out
     assert int(keras.saving.load_model(run / "model.keras").step) == 2 * (1797 // 256)
@@ -58,6 +58,8 @@ def test_machines_train_into_one_run_and_refuse_together(tmp_path):
         "evaluations.jsonl",
         "history.csv",
         "model.keras",
+        "report",
+        "report.html",
         "samples",
         "saved_model",
     }

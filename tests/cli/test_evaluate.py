@@ -14,7 +14,7 @@ from kerasgen.cli import main
 from kerasgen.metrics import evaluate_panel
 
 TINY = ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--set", "latent_dim=8"]
-TRAIN = ["train", "dcgan", "--epochs", "1", "--no-evaluate", "--sample-every", "1", *TINY]
+TRAIN = ["train", "dcgan", "--epochs", "1", "--no-evaluate", "--no-report", *TINY]
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -13,7 +13,7 @@ import kerasgen
 from kerasgen.cli import main
 
 TINY = ["--set", "filters=(4,)", "--set", "kernel_size=3", "--image-size", "16", "--num-frames", 6]
-DIGITS = ["train", "convlstm", "--data", "moving_digits", *TINY]
+DIGITS = ["train", "convlstm", "--data", "moving_digits", "--no-report", *TINY]
 
 
 def moving_square(frames=60, height=20, width=24):
@@ -88,9 +88,12 @@ def test_a_run_directory_holds_predictions_rollouts_and_horizons(trained, source
         "horizons.json",
         "horizons.png",
         "model.keras",
+        "report.html",
         "samples",
         "saved_model",
     }
+    page = (trained / "report.html").read_text(encoding="utf-8")
+    assert "Skill " in page and 'alt="rollouts of run, an animation"' in page
     names = {path.name for path in (trained / "samples").iterdir()}
     assert names == {
         "predictions-epoch-0001.png",
@@ -136,7 +139,7 @@ def test_the_weights_that_continue_held_out_clips_best_are_kept(run, source, tmp
 
 
 def test_a_training_that_diverges_says_so_and_saves_no_model(run, source, tmp_path):
-    arguments = ["train", "convlstm", "--data", source, *TINY, "--frame-step", 2]
+    arguments = ["train", "convlstm", "--data", source, "--no-report", *TINY, "--frame-step", 2]
     arguments += ["--set", "learning_rate=1e38", "--batch-size", 8, "--epochs", 2]
     code, out, err = run(*arguments, "--out", "run")
     assert code == 2 and "diverged" in err and "learning_rate" in err
@@ -168,7 +171,7 @@ def test_moving_digits_have_held_out_clips_of_their_own(run, tmp_path, monkeypat
 
 
 def test_minutes_and_no_evaluation(run, tmp_path, source):
-    arguments = ["train", "convlstm", "--data", source, *TINY, "--batch-size", 4]
+    arguments = ["train", "convlstm", "--data", source, "--no-report", *TINY, "--batch-size", 4]
     code, out, _ = run(*arguments, "--minutes", 0.01, "--no-evaluate", "--out", "run")
     assert code == 0 and "Horizons" not in out
     assert not (tmp_path / "run" / "horizons.json").exists()

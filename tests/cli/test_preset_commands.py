@@ -11,6 +11,7 @@ from PIL import Image
 
 import kerasgen
 
+QUICK = ["--no-evaluate", "--no-report"]
 SMALL = {"latent_dim": 4, "generator_filters": 4, "discriminator_filters": 4}
 RECIPE = """
 format = 1
@@ -63,7 +64,7 @@ def test_a_preset_generates_what_its_model_does(run, preset, tmp_path):
 
 
 def test_a_recipe_is_the_options_it_stands_for(run, recipe, tmp_path):
-    code, out, _ = run("train", "--recipe", recipe, "--epochs", 1, "--no-evaluate", "--out", "run")
+    code, out, _ = run("train", "--recipe", recipe, "--epochs", 1, *QUICK, "--out", "run")
     assert code == 0 and "Training for 1 epochs" in out
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["arguments"]["seed"] == 5 and config["arguments"]["batch_size"] == 512
@@ -76,7 +77,7 @@ def test_a_recipe_is_the_options_it_stands_for(run, recipe, tmp_path):
 def test_fine_tuning_goes_on_from_the_preset_s_weights(run, preset, tmp_path):
     options = ["--data", "digits", "--batch-size", 512, "--epochs", 1, "--no-evaluate"]
     options += ["--set", "learning_rate=1e-12", "--set", "ema_decay=0.0"]
-    code, out, _ = run("train", "--from", preset, *options, "--out", "run")
+    code, out, _ = run("train", "--from", preset, *options, "--no-report", "--out", "run")
     assert code == 0 and "Training on 8x8 pixels" in out
     tuned = keras.saving.load_model(tmp_path / "run" / "model.keras")
     before = kerasgen.from_preset(preset).generator.trainable_variables

@@ -60,7 +60,7 @@ def test_the_run_shows_pairs_a_walk_and_samples(trained, model):
 
 def test_without_evaluation_the_sampler_is_fitted_too(run, tmp_path):
     out = tmp_path / "run"
-    assert run(*TRAIN, *TINY, "--epochs", 1, "--no-evaluate", "--out", out)[0] == 0
+    assert run(*TRAIN, *TINY, "--epochs", 1, "--no-evaluate", "--no-report", "--out", out)[0] == 0
     assert (out / "samples" / "samples-latest.png").is_file()
     code, *_ = run("generate", out, "--num", 4, "--out", "four.png")
     assert code == 0 and pixels("four.png").std() > 0

@@ -108,6 +108,14 @@ class LatentGenerator(GenerativeModel):
             labels = np.full(steps, 0 if labels is None else labels)
         return self.generate(latents=path, labels=labels)
 
+    def latent_walk(self, num_ways, steps, seed=0):
+        ends = range(seed, seed + num_ways + 1)  # each way begins where the one before ends
+        ways = []
+        for way, (start, end) in enumerate(zip(ends, ends[1:], strict=False)):
+            labels = way % self.num_classes if self.num_classes else None
+            ways.append(self.interpolate(start, end, steps, labels))
+        return np.stack(ways)
+
     def preview(self, batch=None):
         labels = None
         if self.num_classes:  # one class a column

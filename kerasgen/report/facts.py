@@ -2,6 +2,7 @@
 
 import json
 
+from kerasgen.models.registry import model_entries
 from kerasgen.report.curves import MEASURES
 from kerasgen.report.run import number, section
 
@@ -16,7 +17,9 @@ def heading(run):
     what = f"{model} on {arguments.get('data') or 'unknown data'}"
     images, shape = data.get("num_images"), data.get("image_shape")
     if number(images) is not None:
-        what += f": {images:,} pictures"
+        entry = model_entries().get(str(arguments.get("model")))
+        of_clips = entry is not None and entry.data == "frames"
+        what += f": {images:,} {'clips' if of_clips else 'pictures'}"
     if isinstance(shape, list) and len(shape) == 3:
         what += f" of {shape[0]}×{shape[1]} pixels, {shape[2]} channel{'s' * (shape[2] != 1)}"
     epoch = max((points[-1][0] for points in run.history.values()), default=0)

@@ -54,6 +54,12 @@ def test_it_says_what_was_trained_how_and_how_well(tmp_path):
     assert len(page.all("svg")) == len(charts) == 6
 
 
+def test_what_is_trained_on_clips_says_clips(tmp_path):
+    page = report(make_run(tmp_path / "run", epochs=1, evaluations=0, model="convlstm"))
+    assert "1,797 clips of 8×8 pixels" in page.text
+    assert "Nothing was measured while training." in page.text
+
+
 def test_the_best_evaluation_is_told_from_the_last(tmp_path):
     run = make_run(tmp_path / "run", epochs=2)
     with open(run / "evaluations.jsonl", "a") as file:

@@ -126,7 +126,7 @@ def test_a_preset_that_does_not_say_how_it_cropped_is_measured_as_a_training_wou
 ):
     model = kerasgen.DCGAN((8, 8, 1), **SMALL)
     rng = np.random.default_rng(0)
-    for index in range(12):
+    for index in range(40):
         noise = rng.integers(0, 256, (20, 30), np.uint8)
         (tmp_path / "large").mkdir(exist_ok=True)
         Image.fromarray(noise).save(tmp_path / "large" / f"{index}.png")

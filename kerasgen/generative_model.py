@@ -427,6 +427,9 @@ class GenerativeModel(keras.Model):
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
+    def compile_from_config(self, config):
+        self.compile(**config)
+
 
 def _has_length(data):
     try:

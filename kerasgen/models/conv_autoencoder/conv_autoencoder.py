@@ -372,9 +372,6 @@ class ConvAutoencoder(Autoencoder):
             **self._compile_kwargs,
         }
 
-    def compile_from_config(self, config):
-        self.compile(**config)
-
 
 def _normal(shape, seed):
     return tf.random.stateless_normal(shape, seed, alg="philox")

@@ -358,6 +358,3 @@ class ConvLSTMGenerator(FrameGenerator):
             "loss": keras.saving.serialize_keras_object(self.frame_loss),
             **self._compile_kwargs,
         }
-
-    def compile_from_config(self, config):
-        self.compile(**config)

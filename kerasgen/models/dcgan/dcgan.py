@@ -425,6 +425,3 @@ class DCGAN(LatentGenerator):
             "discriminator_steps": self.discriminator_steps,
             **self._compile_kwargs,
         }
-
-    def compile_from_config(self, config):
-        self.compile(**config)

@@ -279,6 +279,3 @@ class PixelCNN(GenerativeModel):
             "optimizer": keras.optimizers.serialize(self.optimizer),
             **self._compile_kwargs,
         }
-
-    def compile_from_config(self, config):
-        self.compile(**config)

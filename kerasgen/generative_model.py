@@ -37,6 +37,8 @@ class GenerativeModel(keras.Model):
     Attributes:
         seed: int.
         step: int64 scalar variable. Training steps taken; saved with the weights.
+        choices: dict of the arguments that were left to the model to what it chose and why, str.
+            `summary` ends with them.
     """
 
     #: Steps of training that `kerasgen train` gives a model that is told no duration.
@@ -45,6 +47,7 @@ class GenerativeModel(keras.Model):
     def __init__(self, seed=0, loss_names=("loss",), **kwargs):
         super().__init__(**kwargs)
         self.seed = int(seed)
+        self.choices = {}
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -235,6 +238,16 @@ class GenerativeModel(keras.Model):
     def serving_note(self):
         """str. What someone who serves the model as it is should know; empty for nothing."""
         return ""
+
+    def summary(self, *args, print_fn=None, **kwargs):
+        """As `keras.Model.summary`, and what was chosen by default, with the reasons."""
+        super().summary(*args, print_fn=print_fn, **kwargs)
+        for line in self.explain():
+            (print_fn or print)(line)
+
+    def explain(self):
+        """What was left to the model, what it chose and why: a list of lines."""
+        return [f"By default {name}={choice}." for name, choice in self.choices.items()]
 
     def fit(self, x=None, *args, **kwargs):
         """As `keras.Model.fit`; a `FullStateBackup` among the callbacks resumes from its backup.

@@ -198,6 +198,8 @@ def _prepare(arguments):
                 f"asks for others. Received: {tuple(shape)}"
             )
     model.compile(**settings["compile"])
+    for line in model.explain():
+        print(line)
     if dataset.pictures_per_epoch < model.fewest_pictures:
         raise ValueError(
             f"This {model_class.__name__} needs at least {model.fewest_pictures} pictures to "

@@ -34,7 +34,7 @@ def load_images(
     split="train",
     image_size=None,
     channels=None,
-    batch_size=64,
+    batch_size=32,
     shuffle=True,
     seed=0,
     labels=False,
@@ -73,7 +73,7 @@ def load_images(
             median shorter side is up to 40, and 64 above.
         channels: int or None. 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha. Defaults
             to None: an array's own; for files 1 if every picture is grey, else 3.
-        batch_size: int. Defaults to 64.
+        batch_size: int. Defaults to 32.
         shuffle: bool. Whether every epoch has an order of its own. Defaults to True.
         seed: int. What order, crops and flips derive from. Defaults to 0.
         labels: bool. Whether to yield `(images, labels)`, labels int32 `(B,)`. Defaults to False.

@@ -10,6 +10,7 @@ import kerasgen
 from kerasgen import losses
 from kerasgen.generative_model import GENERATE_BATCH, draw_latents
 from kerasgen.layers import ConditionalBatchNormalization
+from kerasgen.models.dcgan import defaults
 from kerasgen.models.dcgan.augmentation import augment
 
 SMALL = {
@@ -131,7 +132,7 @@ def test_one_step_is_two_adam_updates_from_one_generator_pass():
             # Adam's first step: bias correction leaves gradient / (|gradient| + epsilon).
             g = gradient.numpy()
             scale = np.sqrt(0.001) / (1 - 0.5)
-            update = 5e-4 * scale * (0.5 * g) / (np.sqrt(0.001 * g**2) + 1e-7)
+            update = 1e-3 * scale * (0.5 * g) / (np.sqrt(0.001 * g**2) + 1e-7)
             np.testing.assert_allclose(variable, old - update, atol=2e-6)
     decay = 1 / 10  # (1 + step) / (10 + step) at step 0, below ema_decay
     for mean, old, value in zip(
@@ -254,6 +255,34 @@ def test_spectral_norms_take_one_iteration_a_discriminator_step():
     assert len(model._spectral_norms) == 3  # two stages and the logit
 
 
+def test_what_is_left_open_is_chosen_and_explained():
+    lines = []
+    model = kerasgen.DCGAN((8, 8, 3))
+    model.compile()
+    model.summary(print_fn=lines.append)
+    names = ["generator_filters", "discriminator_filters", "augment", "learning_rate"]
+    assert list(model.choices) == names
+    for name, value in zip(names, (32, 32, model.augment, 0.001), strict=True):
+        assert f"By default {name}={value!r}, " in lines[-4 + names.index(name)]
+    assert model.augment == ("color", "translation", "cutout")
+    assert float(model.generator_optimizer.learning_rate) == np.float32(0.001)
+    # Alpha has no colours, and many stages are wide enough.
+    assert kerasgen.DCGAN((8, 8, 4)).augment == ("translation", "cutout")
+    assert defaults.complete((128, 256, 3), generator_filters=None)[0] == [16]
+
+
+def test_what_is_asked_for_is_not_chosen():
+    model = small(augment=None)
+    model.compile(learning_rate=2e-4)
+    assert model.choices == {} and model.augment == ()
+    model.compile(generator_optimizer="sgd", discriminator_optimizer="sgd")
+    assert model.choices == {}
+    model.compile(generator_optimizer="sgd")  # the other one is chosen
+    assert list(model.choices) == ["learning_rate"]
+    same = kerasgen.DCGAN.from_config(kerasgen.DCGAN((8, 8, 1)).get_config())
+    assert same.choices == {} and same.augment == ("translation", "cutout")
+
+
 def test_augmentation_follows_how_sure_the_discriminator_is():
     model = small(augment="flip", augment_probability="adaptive")
     steps = []
@@ -269,7 +298,7 @@ def test_augmentation_follows_how_sure_the_discriminator_is():
     assert float(model._probability) == 1.0
     logs = model.fit(model_data(), epochs=1, verbose=0).history
     assert logs["augment_probability"][0] > 0.99
-    plain = small(augment_probability="adaptive")  # of no augmentation
+    plain = small(augment=None)  # the probability is adaptive, of nothing
     assert "augment_probability" not in plain.train_step(batch())
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from kerasgen import losses
 from kerasgen.checks import number, one_of, whole
 from kerasgen.layers import SpectralNorm
+from kerasgen.models.dcgan import defaults
 from kerasgen.models.dcgan.augmentation import augment, check_policies
 from kerasgen.models.dcgan.latent_generator import LatentGenerator, call_with_labels
 from kerasgen.models.dcgan.networks import (
@@ -38,9 +39,9 @@ class DCGAN(LatentGenerator):
         image_shape: tuple of 3 ints. Height, width (pixels, multiples of 4, at least 8) and
             channels (1 to 4).
         latent_dim: int. Length of the latent vector. Defaults to 100.
-        generator_filters: int. Width of the generator's stage next to the picture; it doubles
-            inwards. Defaults to 48.
-        discriminator_filters: int. The same of the discriminator. Defaults to 32.
+        generator_filters: int or None. Width of the generator's stage next to the picture; it
+            doubles inwards. Defaults to None: chosen by the size of the pictures.
+        discriminator_filters: the same of the discriminator.
         num_classes: int or None. With classes, both networks also see the labels, which the
             data then has to hold: `load_images(..., labels=True)`. Defaults to None.
         upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
@@ -58,10 +59,11 @@ class DCGAN(LatentGenerator):
             pictures, which range over [-1, 1], before the discriminator sees them. It keeps the
             discriminator from knowing few pictures by heart. Defaults to 0.2.
         augment: how pictures are distorted before the discriminator sees them: None, or one or a
-            sequence of "color", "translation", "cutout" and "flip". Defaults to None.
+            sequence of "color", "translation", "cutout" and "flip". Defaults to "auto": chosen by
+            the pictures' channels.
         augment_probability: float in [0, 1], or "adaptive". How likely each of them is applied
             to a picture; "adaptive" begins with 0 and raises it while the discriminator
-            overfits. Defaults to 1.
+            overfits, which few pictures soon lead to, and many don't. Defaults to "adaptive".
         ema_decay: float in [0, 1). Decay a step of the generator's moving average; it starts
             lower, so that early pictures aren't the initial weights'. Defaults to 0.999.
         seed: int. What all randomness derives from, together with the step. Defaults to 0.
@@ -107,8 +109,8 @@ class DCGAN(LatentGenerator):
         self,
         image_shape,
         latent_dim=100,
-        generator_filters=48,
-        discriminator_filters=32,
+        generator_filters=None,
+        discriminator_filters=None,
         num_classes=None,
         upsampling="transposed",
         residual=False,
@@ -116,14 +118,20 @@ class DCGAN(LatentGenerator):
         minibatch_stddev=False,
         synchronized_batch_norm=False,
         instance_noise=0.2,
-        augment=None,
-        augment_probability=1.0,
+        augment="auto",
+        augment_probability="adaptive",
         ema_decay=0.999,
         seed=0,
         name="dcgan",
         dtype=None,
     ):
         image_shape = self.check_shape(image_shape)
+        (generator_filters, discriminator_filters, augment), choices = defaults.complete(
+            image_shape,
+            generator_filters=generator_filters,
+            discriminator_filters=discriminator_filters,
+            augment=augment,
+        )
         whole("latent_dim", latent_dim, 1)
         whole("generator_filters", generator_filters, 1)
         whole("discriminator_filters", discriminator_filters, 1)
@@ -142,6 +150,7 @@ class DCGAN(LatentGenerator):
             )
         number("ema_decay", ema_decay, below=1)
         super().__init__(seed=seed, loss_names=(), name=name, dtype=dtype)
+        self.choices = choices
         self.image_shape = image_shape
         self.latent_dim = int(latent_dim)
         self.generator_filters = int(generator_filters)
@@ -212,7 +221,7 @@ class DCGAN(LatentGenerator):
         loss="non_saturating",
         penalty=None,
         discriminator_steps=1,
-        learning_rate=5e-4,
+        learning_rate=None,
         **kwargs,
     ):
         """Sets how the model is trained; every argument has a default that works.
@@ -228,7 +237,7 @@ class DCGAN(LatentGenerator):
                 "r1_r2" or "wgan_gp"; or None. Defaults to None.
             discriminator_steps: int. Updates of the discriminator for each of the generator, all
                 with the same real pictures and fake ones of their own. Defaults to 1.
-            learning_rate: float. Rate of the default optimizers. Defaults to 5e-4.
+            learning_rate: float or None. Rate of the default optimizers. Defaults to None: 1e-3.
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 
@@ -238,6 +247,7 @@ class DCGAN(LatentGenerator):
             TypeError: an argument that Keras' `compile` doesn't know, or one that makes no
                 sense here.
         """
+        (learning_rate,), reasons = defaults.complete(self.image_shape, learning_rate=learning_rate)
         self.check_compile(kwargs, learning_rate)
         whole("discriminator_steps", discriminator_steps, 1)
         loss, penalty = losses.get(loss), losses.get_penalty(penalty)
@@ -251,6 +261,9 @@ class DCGAN(LatentGenerator):
             return keras.optimizers.Adam(learning_rate, beta_1=0.5)
 
         super().compile(optimizer=None, **kwargs)
+        self.choices.pop("learning_rate", None)  # of an earlier `compile`
+        if generator_optimizer is None or discriminator_optimizer is None:
+            self.choices.update(reasons)
         self.adversarial_loss = loss
         self.penalty = penalty
         self.discriminator_steps = int(discriminator_steps)

@@ -384,7 +384,7 @@ def measure_futures(arguments):
     clips = test_clips(arguments, arguments.context + arguments.horizon, arguments.test_clips)
     rows = []
     for seed in arguments.seeds:
-        model, steps = train("kerasgen", arguments, seed, latent_dim=16)
+        model, steps = train("sprites", arguments, seed, latent_dim=4)
         quality, futures = evaluate_frames(
             model, clips, context_frames=arguments.context, num_futures=arguments.futures
         )
@@ -400,9 +400,21 @@ def measure_futures(arguments):
             cells = [f"{v:.4f}" for v in (*value, value.mean())]
             rows.append([name, f"{seed}", f"{steps}", *cells])
         if arguments.save:
-            model.save(arguments.save.format(name="kerasgen", seed=seed))
+            model.save(arguments.save.format(name="sprites", seed=seed))
+        if arguments.out and seed == arguments.seeds[0]:
+            write_futures(model, clips[:3], arguments)
     horizons = [str(i + 1) for i in range(arguments.horizon)]
     print_table(["at horizon", "seed", "steps", *horizons, "mean"], rows)
+
+
+def write_futures(model, clips, arguments):
+    """Each clip's truth, and below it four futures of its first frames."""
+    strips = []
+    for clip in clips:
+        known = clip[: arguments.context]
+        futures = model.generate(known[None].repeat(4, axis=0), arguments.horizon, seed=0)
+        strips += [clip, *(np.concatenate([known, future]) for future in futures)]
+    kerasgen.plots.write_grid(arguments.out, np.stack(strips))
 
 
 PARTS = {

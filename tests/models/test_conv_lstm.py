@@ -26,7 +26,7 @@ OPTIONS = [
     {"latent_dim": 3},
     {"patch_size": 1, "frame_shape": (6, 9, 3), "kernel_size": 4},
     {"sprites": 2},
-    {"sprites": 3, "frame_shape": (8, 12, 3), "latent_dim": 2, "dtype": "mixed_bfloat16"},
+    {"sprites": 3, "frame_shape": (8, 12, 3), "latent_dim": 6, "dtype": "mixed_bfloat16"},
     {"dtype": "mixed_bfloat16", "latent_dim": 2},
     {"ema_decay": 0.0, "reverse_time": True, "scheduled_sampling": 0.5},
 ]
@@ -579,6 +579,67 @@ def test_the_sum_of_sprites_becomes_the_frame_they_read():
         assert 0.01 < drawn[:, 0].sum() / frame.sum() < 0.99
 
 
+def test_latents_push_sprites():
+    """With weights that say so: by its kernel, as far as the noise and both heads say."""
+    model = small(sprites=2, latent_dim=4, frame_shape=(64, 64, 1), ema_decay=0, beta=1.0)
+    network = model.network
+    for layers in (network.sprite_latents.prior_layers, network.sprite_latents.posterior_layers):
+        layers[-1].kernel.assign(tf.zeros_like(layers[-1].kernel))
+    prior, posterior = (
+        layers[-1].bias
+        for layers in (network.sprite_latents.prior_layers, network.sprite_latents.posterior_layers)
+    )
+    network.sprites.motion.kernel.assign(tf.zeros_like(network.sprites.motion.kernel))
+    network.sprite_latents.speed.kernel.assign([[1.0, 0.0], [0.0, -1.0]])
+    prior.assign([1.0, 2.0, 2 * np.log(2.0), 0.0])  # means, then log-variances
+    posterior.assign([3.0, 0.0, 0.0, 0.0])
+    frame = np.zeros((1, 1, 64, 64, 1), np.uint8)
+    frame[0, 0, 20:40, 30:45] = np.random.default_rng(0).integers(0, 256, (20, 15, 1))
+    patches = network.fold(as_floats(frame[:, 0]))
+    state = network.initial_state(1)
+
+    def shifted(prediction, shift):
+        expected = np.roll(frame[0, 0], shift, (0, 1))
+        np.testing.assert_array_equal(as_uint8(network.unfold(prediction))[0], expected)
+
+    shifted(network.predict(patches, state)[0], (1, -2))
+    noise = tf.constant([[1.5, -3.0, 1.5, -3.0]])
+    shifted(network.predict(patches, state, noise)[0], (4, 1))
+    prediction, _, divergence = network.observe(patches, patches, state)
+    shifted(prediction, (3, 0))
+    latents = (np.array([[3.0, 0.0]]), np.zeros((1, 2))), (np.array([[1.0, 2.0]]), np.zeros((1, 2)))
+    latents[1][1][0, 0] = 2 * np.log(2.0)
+    each = gaussian_divergence(*latents)
+    np.testing.assert_allclose(divergence, 2 * each.numpy(), rtol=1e-5)
+
+
+def test_sprites_learn_where_they_went_and_draw_futures_that_differ():
+    """After one frame nobody knows which way: the posterior learns it, the prior spreads."""
+    model = kerasgen.ConvLSTMGenerator(
+        (16, 16, 1), filters=(8,), sprites=1, latent_dim=2, context_frames=1, ema_decay=0
+    )
+    model.compile()
+    clips = as_floats(moving_discs(256, 3))
+    data = tf.data.Dataset.from_tensor_slices(clips).shuffle(256, seed=0).batch(16)
+    model.fit(data, epochs=12, verbose=0)
+    network, test = model.network, tf.constant(as_floats(moving_discs(64, 3, seed=1)))
+    frames = network.fold(test)
+    state = network.initial_state(64)
+    known = network.observe(frames[:, 0], frames[:, 1], state)[0]
+    first, second = (
+        network.predict(frames[:, 0], state, tf.random.stateless_normal((64, 2), (seed, 0)))[0]
+        for seed in range(2)
+    )
+
+    def error(one, other):
+        return float(tf.reduce_mean((one - other) ** 2))
+
+    mean = error(network.predict(frames[:, 0], state)[0], frames[:, 1])
+    print(error(known, frames[:, 1]), mean, error(first, second))
+    assert error(known, frames[:, 1]) < 0.5 * mean
+    assert error(first, second) > 0.5 * mean
+
+
 # === Latents ===
 
 
@@ -596,7 +657,9 @@ def test_the_divergence_is_the_integral_over_the_densities():
     np.testing.assert_allclose(gaussian_divergence(first, second), [expected], rtol=1e-6)
 
 
-@pytest.mark.parametrize("changes", [{"latent_dim": 2}, {"sprites": 2}])
+@pytest.mark.parametrize(
+    "changes", [{"latent_dim": 2}, {"sprites": 2}, {"sprites": 2, "latent_dim": 2}]
+)
 def test_gradients_are_the_same_bits_at_each_call(changes):
     """Sums of three or more gradients aren't: TensorFlow orders them by what becomes free first."""
     model = small(**changes)

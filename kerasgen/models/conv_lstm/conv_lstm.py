@@ -53,7 +53,11 @@ class ConvLSTMGenerator(FrameGenerator):
             are and how fast, and doesn't fade in long rollouts. A few more than things that move
             do no harm. Defaults to 0: frames are drawn from the cells' states (`residual`).
         latent_dim: int. Length of the latent of each step. Defaults to 0: no latents, one future.
-        beta: float, at least 0. Weight of `kl`. Only with latents. Defaults to 1e-4.
+            With sprites it is shared out among them, and decides on changes of their speeds:
+            futures differ after minutes of training. Without sprites it takes far longer until
+            latents are of use.
+        beta: float, at least 0, or None. Weight of `kl`. Only with latents. Defaults to None:
+            3e-3 with sprites, otherwise 1e-4.
         context_frames: int or None. True frames that training clips begin with; scheduled
             sampling is for those after. Defaults to None: half of each clip.
         scheduled_sampling: a probability, or pairs of a training step and the probability there,
@@ -116,7 +120,7 @@ class ConvLSTMGenerator(FrameGenerator):
         residual="add",
         sprites=0,
         latent_dim=0,
-        beta=1e-4,
+        beta=None,
         context_frames=None,
         scheduled_sampling=((0, 0.0), (2000, 1.0)),
         reverse_scheduled_sampling=0.0,
@@ -132,6 +136,13 @@ class ConvLSTMGenerator(FrameGenerator):
         checks.one_of("residual", residual, RESIDUALS)
         checks.whole("sprites", sprites, 0)
         checks.whole("latent_dim", latent_dim, 0)
+        if sprites and latent_dim % sprites:
+            raise ValueError(
+                "With sprites, the latent is shared out among them: `latent_dim` must be a "
+                f"multiple of {sprites}. Received: latent_dim={latent_dim}"
+            )
+        if beta is None:
+            beta = 3e-3 if sprites else 1e-4
         checks.number("beta", beta)
         if context_frames is not None:
             checks.whole("context_frames", context_frames, 1)

@@ -4,10 +4,9 @@ import keras
 import tensorflow as tf
 
 from kerasgen.models.conv_lstm.cell import ConvLSTMCell
+from kerasgen.models.conv_lstm.sprite_latents import LOG_VARIANCE, SpriteLatents
 from kerasgen.models.conv_lstm.sprites import Sprites
 
-# Of the log-variances of latents, far beyond what is of use: their exponential must be finite.
-LOG_VARIANCE = 10.0
 RESIDUALS = ("add", "blend", None)
 
 
@@ -27,6 +26,7 @@ class FramePredictor(keras.layers.Layer):
 
     With latents, each step is also told a random vector, which stands for what the past doesn't
     decide. The prior draws it from the past; the posterior, in training, knows the next frame.
+    With sprites it is made of a vector for each of them.
 
     Args:
         frame_shape: tuple of 3 ints. Height, width and channels, sides divisible by `patch_size`.
@@ -35,7 +35,7 @@ class FramePredictor(keras.layers.Layer):
         kernel_size: int. Side of the cells' kernels.
         residual: "add", "blend" or None; see `ConvLSTMGenerator`.
         sprites: int. 0: the head draws the frame. Otherwise so many `Sprites` do.
-        latent_dim: int. 0 for none.
+        latent_dim: int. 0 for none; with sprites a multiple of their number.
         seed: int. What the initial weights are drawn from.
         **kwargs: `name` and `dtype`. Frames and latents are float32 in each.
 
@@ -43,7 +43,8 @@ class FramePredictor(keras.layers.Layer):
         cells: list of `ConvLSTMCell`.
         head: `keras.layers.Dense`, which is a 1x1 convolution, or None with sprites.
         sprites: `Sprites`, or None.
-        prior, posterior: `LatentNetwork`, or None without latents.
+        prior, posterior: `LatentNetwork`, or None without latents or with sprites.
+        sprite_latents: `SpriteLatents`, or None without latents or sprites.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class FramePredictor(keras.layers.Layer):
         if sprites:
             self.sprites = Sprites(sprites, frame_shape, patch_size, sum(filters), seed)
             inputs = self.sprites.outputs
-        inputs += latent_dim
+        else:
+            inputs += latent_dim
         for place, width_ in enumerate(filters):
             self.cells.append(
                 ConvLSTMCell(
@@ -97,8 +99,12 @@ class FramePredictor(keras.layers.Layer):
                 outputs, kernel_initializer=initializer, dtype="float32", name="head"
             )
             self.head.build((None, *self.grid, sum(filters)))
-        self.prior = self.posterior = None
-        if latent_dim:
+        self.prior = self.posterior = self.sprite_latents = None
+        if latent_dim and sprites:
+            self.sprite_latents = SpriteLatents(
+                sprites, self.patches_shape, latent_dim // sprites, seed
+            )
+        elif latent_dim:
             self.prior = LatentNetwork(
                 (*self.grid, folded), filters[0], latent_dim, 2 * seed, name="prior"
             )
@@ -114,13 +120,13 @@ class FramePredictor(keras.layers.Layer):
             batch: int or scalar tensor. Number of clips.
 
         Returns:
-            Dict of states: "cells", with sprites "sprites", and with latents "prior" and
-            "posterior".
+            Dict of states: "cells", with sprites "sprites", and with latents but no sprites "prior"
+            and "posterior".
         """
         state = {"cells": [cell.initial_state(batch, *self.grid) for cell in self.cells]}
         if self.sprites is not None:
             state["sprites"] = self.sprites.initial_state(batch)
-        if self.latent_dim:
+        if self.prior is not None:
             state["prior"] = self.prior.initial_state(batch)
             state["posterior"] = self.posterior.initial_state(batch)
         return state
@@ -137,11 +143,16 @@ class FramePredictor(keras.layers.Layer):
         Returns:
             Tuple of the next frame's patches, as those that were given, and the new state.
         """
-        state, latent = dict(state), None
-        if self.latent_dim:
+        state, latent, push = dict(state), None, None
+        if self.prior is not None:
             prior, state["prior"] = self.prior(patches, state["prior"])
             latent = _draw(prior, noise)
-        return self._draw_frame(patches, state, latent)
+        elif self.latent_dim:
+
+            def push(facts, where):
+                return self._push(self.sprite_latents.prior(facts), noise)
+
+        return self._draw_frame(patches, state, latent, push)
 
     def observe(self, patches, target, state, noise=None):
         """As `predict`, where the next frame is known: the latent comes from the posterior.
@@ -159,6 +170,18 @@ class FramePredictor(keras.layers.Layer):
         if not self.latent_dim:
             prediction, state = self.predict(patches, state)
             return prediction, state, tf.zeros(tf.shape(patches)[:1])
+        if self.sprites is not None:
+            divergences = []
+
+            def push(facts, where):
+                prior = self.sprite_latents.prior(facts)
+                posterior = self.sprite_latents.posterior(facts, where, patches, target)
+                divergences.append(gaussian_divergence(posterior, prior))
+                return self._push(posterior, noise)
+
+            prediction, state = self._draw_frame(patches, state, None, push)
+            each = tf.reshape(divergences[0], (-1, self.sprites.count))
+            return prediction, state, tf.reduce_sum(each, axis=1)
         both = tf.concat([patches, target], axis=-1)
         state = dict(state)
         prior, state["prior"] = self.prior(patches, state["prior"])
@@ -167,7 +190,12 @@ class FramePredictor(keras.layers.Layer):
         prediction, state = self._draw_frame(patches, state, latent)
         return prediction, state, gaussian_divergence(posterior, prior)
 
-    def _draw_frame(self, patches, state, latent):
+    def _push(self, distribution, noise):
+        if noise is not None:
+            noise = tf.reshape(noise, (-1, self.sprite_latents.latent_dim))
+        return self.sprite_latents.push(_draw(distribution, noise))
+
+    def _draw_frame(self, patches, state, latent=None, push=None):
         """The next frame's patches and the new state, where those of the latents are."""
         x = patches
         if self.sprites is not None:
@@ -183,7 +211,7 @@ class FramePredictor(keras.layers.Layer):
         hidden = tf.concat([tf.cast(hidden, tf.float32) for hidden, _ in cells], axis=-1)
         state = {**state, "cells": cells}
         if self.sprites is not None:
-            pixels, state["sprites"] = self.sprites.move(pixels, hidden, state["sprites"])
+            pixels, state["sprites"] = self.sprites.move(pixels, hidden, state["sprites"], push)
             return self.fold(2 * tf.transpose(pixels, (0, 2, 3, 1)) - 1), state
         return self._from_head(patches, self.head(hidden)), state
 

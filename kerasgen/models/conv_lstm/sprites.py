@@ -9,6 +9,7 @@ WIDTH = 64  # of the layers that decide on a sprite's motion
 # Of frames of this side; places and speeds of others are in proportion.
 SIDE = 64
 FASTEST = 6.0  # pixels a frame
+FACTS = WIDTH + 4  # what is known of a sprite: its memory, speed and place
 
 
 class Sprites(keras.layers.Layer):
@@ -101,13 +102,16 @@ class Sprites(keras.layers.Layer):
         parts = 2 * frame[:, None], 2 * drawn, 4 * difference[:, None]
         return self.fold(tf.concat(parts, axis=1))
 
-    def move(self, frame, hidden, state):
+    def move(self, frame, hidden, state, push=None):
         """Corrects the sprites by a frame, and moves them on.
 
         Args:
             frame: float32 tensor `(B, C, H, W)`.
             hidden: float32 tensor `(B, h, w, hidden)`.
             state: as `initial_state` or this returns it.
+            push: function to changes of speed `(B, count, 2)`, from what is known of the sprites
+                `(B * count, FACTS)` and the share of each position in them `(B, h, w, count)`; or
+                None. Defaults to None: none.
 
         Returns:
             Tuple of the next frame, float32 `(B, C, H, W)`, and the new state.
@@ -117,19 +121,24 @@ class Sprites(keras.layers.Layer):
         known = speeds / (2 * scale)
         features = self.features(self._features(hidden, drawn, known))
         memory = self.memory(features[:, None, None], state["memory"])
-        known = tf.reshape(known, (-1, 2))
-        motion = self.motion(tf.concat([memory[0][:, 0, 0], known], axis=-1))
+        remembered = memory[0][:, 0, 0]
+        motion = self.motion(tf.concat([remembered, tf.reshape(known, (-1, 2))], axis=-1))
         motion = tf.reshape(motion, (-1, self.count, 6))
         turn, change, correction = tf.split(motion, 3, axis=-1)
         # At first a speed is kept: 1.2 tanh(1.2) is 1.
         speeds = speeds * 1.2 * tf.tanh(turn + 1.2) + change * scale
-        speeds = tf.clip_by_value(speeds, -FASTEST * scale, FASTEST * scale)
 
         # Where nothing differs there is nothing to correct.
         difference = tf.stop_gradient(tf.abs(frame - _compose(drawn)))
         differs = tf.minimum(tf.reduce_sum(difference, axis=(1, 2, 3)), 1.0)
         places += correction * scale * differs[:, None, None]
         pictures = self._correct(frame, hidden, state["pictures"], places)
+        if push is not None:
+            where, centres, _ = self._whereabouts(self._draw(pictures, places))
+            facts = tf.concat([speeds / (2 * scale), centres], axis=-1)
+            facts = tf.concat([remembered, tf.reshape(facts, (-1, 4))], axis=-1)
+            speeds += scale * push(facts, where)
+        speeds = tf.clip_by_value(speeds, -FASTEST * scale, FASTEST * scale)
         places += speeds
         drawn = self._draw(pictures, places)
         return _compose(drawn), {
@@ -142,20 +151,23 @@ class Sprites(keras.layers.Layer):
 
     def _features(self, hidden, drawn, speeds):
         """What decides on each sprite's motion, `(B * count, F)`."""
+        where, centres, mass = self._whereabouts(drawn)
+        at_sprite = tf.einsum("bhwk,bhwc->bkc", where, hidden)
+        everywhere = tf.repeat(tf.reduce_mean(hidden, axis=(1, 2))[:, None], self.count, axis=1)
+        mass = mass[..., None] * (25.6 / (self.grid[0] * self.grid[1]))
+        features = [at_sprite, everywhere, centres, speeds, mass, mass]
+        return tf.reshape(tf.concat(features, axis=-1), (-1, self.features.kernel.shape[0]))
+
+    def _whereabouts(self, drawn):
+        """The share of each position in a sprite, its centre in [-2, 2], and its pixels' sum."""
         where = self.fold(tf.stop_gradient(drawn))
         where = tf.reshape(where, (*tf.unstack(tf.shape(where)[:3]), self.count, -1))
         where = tf.reduce_mean(where, axis=-1)
         mass = tf.reduce_sum(where, axis=(1, 2))
         where = where / (mass[:, None, None] + 0.5)
-        at_sprite = tf.einsum("bhwk,bhwc->bkc", where, hidden)
-        everywhere = tf.repeat(tf.reduce_mean(hidden, axis=(1, 2))[:, None], self.count, axis=1)
-        rows, columns = (tf.linspace(-1.0, 1.0, side) for side in self.grid)
-        centre = tf.stack(
-            [tf.einsum("bhwk,h->bk", where, rows), tf.einsum("bhwk,w->bk", where, columns)], axis=-1
-        )
-        mass = mass[..., None] * (25.6 / (self.grid[0] * self.grid[1]))
-        features = [at_sprite, everywhere, 2 * centre, speeds, mass, mass]
-        return tf.reshape(tf.concat(features, axis=-1), (-1, self.features.kernel.shape[0]))
+        rows, columns = (tf.linspace(-2.0, 2.0, side) for side in self.grid)
+        centres = [tf.einsum("bhwk,h->bk", where, rows), tf.einsum("bhwk,w->bk", where, columns)]
+        return where, tf.stack(centres, axis=-1), mass
 
     def _correct(self, frame, hidden, pictures, places):
         """The sprites' pictures, after those of their pixels that a frame shows."""

@@ -3,7 +3,6 @@
 import collections
 import csv
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -31,17 +30,6 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "run"
     assert main([*REPORTED, "--epochs", "3", "--seed", "4", "--out", str(path)]) == 0
     return path
-
-
-def process(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-u", "-m", "kerasgen.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        **options,
-    )
 
 
 def pixels(path):
@@ -206,13 +194,19 @@ def test_settings_reach_model_and_compile(run, tmp_path):
 def wait_for(path, child, seconds=120):
     end = time.monotonic() + seconds
     while not path.exists():
-        assert child.poll() is None, child.stdout.read()
+        assert child.poll() is None, child.communicate(timeout=60)[0]
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
 def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
-    child = process(*DIGITS, "--epochs", 100000, "--sample-every", 1, "--out", tmp_path / "run")
+    command = [sys.executable, "-m", "kerasgen.cli", *DIGITS, "--epochs", "100000"]
+    child = subprocess.Popen(
+        [*command, "--sample-every", "1", "--out", tmp_path / "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     wait_for(tmp_path / "run" / "samples" / "samples-epoch-0002.png", child)
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=120)
@@ -228,9 +222,9 @@ def test_ctrl_c_ends_cleanly_with_everything_saved(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_same_command_resumes_what_was_killed(run, trained, tmp_path, number):
+def test_the_same_command_resumes_what_was_killed(run, trained, forks, tmp_path, number):
     arguments = [*REPORTED, "--epochs", 3, "--seed", 4, "--out", tmp_path / "run"]
-    child = process(*arguments)
+    child = forks.start("-m", "kerasgen.cli", *arguments, merge=True)
     wait_for(tmp_path / "run" / "config.json", child)
     code, _, error = run(*arguments)
     assert code == 2 and "Another training is writing to" in error

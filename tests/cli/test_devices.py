@@ -13,16 +13,7 @@ from clusters import two_machines
 TRAIN = ["train", "dcgan", "--data", "digits", "--image-size", "8", "--batch-size", "256"]
 TRAIN += ["--set", "generator_filters=4", "--set", "discriminator_filters=4", "--epochs", "2"]
 WORKERS = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
-
-
-def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "kerasgen.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **environment},
-    )
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def end(process):
@@ -30,22 +21,37 @@ def end(process):
     return process.returncode, out, errors
 
 
-def start_machines(*arguments):
-    return [start(*arguments, TF_CONFIG=config) for config in two_machines()]
+@pytest.fixture
+def on_machines(forks):
+    """Runs a command on two machines; gives exit code, output and error text of each."""
+
+    def call(*arguments):
+        environments = [{**ENVIRONMENT, "TF_CONFIG": config} for config in two_machines()]
+        started = [forks.start("-m", "kerasgen.cli", *arguments, env=e) for e in environments]
+        return map(end, started)
+
+    return call
 
 
 def test_a_batch_is_shared_by_devices(tmp_path):
     run = tmp_path / "run"
-    code, out, errors = end(start(*TRAIN, "--devices", 2, "--no-report", "--out", run))
-    assert code == 0, errors
-    assert "the processor stands for 2 devices" in out
+    options = [*TRAIN, "--devices", "2", "--no-report", "--out", run]
+    result = subprocess.run(
+        [sys.executable, "-m", "kerasgen.cli", *options],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "the processor stands for 2 devices" in result.stdout
     assert int(keras.saving.load_model(run / "model.keras").step) == 2 * (1797 // 256)
 
 
-def test_machines_train_into_one_run_and_refuse_together(tmp_path):
+def test_machines_train_into_one_run_and_refuse_together(on_machines, tmp_path):
     run = tmp_path / "run"
-    (code, out, errors), (second_code, second_out, second_errors) = map(
-        end, start_machines(*TRAIN, "--out", run)
+    (code, out, errors), (second_code, second_out, second_errors) = on_machines(
+        *TRAIN, "--out", run
     )
     assert code == 0 and second_code == 0, errors + second_errors
     assert "Trained 14 steps" in out and second_out == ""
@@ -64,9 +70,7 @@ def test_machines_train_into_one_run_and_refuse_together(tmp_path):
         "saved_model",
     }
     # The same once more: the run has ended.
-    (code, _, errors), (second_code, _, second_errors) = map(
-        end, start_machines(*TRAIN, "--out", run)
-    )
+    (code, _, errors), (second_code, _, second_errors) = on_machines(*TRAIN, "--out", run)
     assert code == 2 and "has ended, which is never overwritten" in errors
     assert second_code == 2 and "The chief refused to begin" in second_errors
 

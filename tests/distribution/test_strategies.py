@@ -4,8 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -26,21 +24,26 @@ NAMES = (
 BY_WORKERS = ("autoencoder-partial-batch", "convlstm-clipped", "dcgan-adam")
 
 
-def start(out, how, names, *options, **environment):
-    return subprocess.Popen(
-        [sys.executable, PROGRAM, out, how, *names, *map(str, options)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture(scope="module")
+def start(forks):
+    def start(out, how, names, *options, **environment):
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}
+        return forks.start(PROGRAM, out, how, *names, *options, env=environment)
+
+    return start
 
 
-def start_workers(outs, names, *options):
-    """A process for each directory, which train together."""
-    return [
-        start(out, "workers", names, *(options[number] if options else ()), TF_CONFIG=config)
-        for number, (out, config) in enumerate(zip(outs, two_machines(), strict=True))
-    ]
+@pytest.fixture(scope="module")
+def start_workers(start):
+    """Starts a process for each directory, which train together."""
+
+    def start_workers(outs, names, *options):
+        return [
+            start(out, "workers", names, *(options[number] if options else ()), TF_CONFIG=config)
+            for number, (out, config) in enumerate(zip(outs, two_machines(), strict=True))
+        ]
+
+    return start_workers
 
 
 def end(process):
@@ -56,21 +59,21 @@ def must_end(*processes):
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory):
+def one(start, tmp_path_factory):
     out = tmp_path_factory.mktemp("one")
     must_end(start(out, "one", NAMES))
     return out
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(start, tmp_path_factory):
     out = tmp_path_factory.mktemp("two")
     must_end(start(out, "two", NAMES, "--facts"))
     return out
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory):
+def workers(start_workers, tmp_path_factory):
     outs = [tmp_path_factory.mktemp("worker") for _ in range(2)]
     must_end(*start_workers(outs, BY_WORKERS, ["--facts"], ["--facts"]))
     return outs
@@ -130,7 +133,7 @@ def test_keras_still_needs_what_is_done_for_it(two, workers):
     assert "PerReplica" in failures["tuples"]
 
 
-def test_killed_and_resumed_on_two_replicas_is_as_never_interrupted(tmp_path):
+def test_killed_and_resumed_on_two_replicas_is_as_never_interrupted(start, tmp_path):
     name = "dcgan-adaptive"
     whole = start(tmp_path / "whole", "two", [name], "--watch", tmp_path / "a")
     broken = tmp_path / "b"
@@ -140,7 +143,7 @@ def test_killed_and_resumed_on_two_replicas_is_as_never_interrupted(tmp_path):
     assert_same(tmp_path / "parts", tmp_path / "whole", name)
 
 
-def test_a_killed_worker_ends_all_and_all_resume(tmp_path):
+def test_a_killed_worker_ends_all_and_all_resume(start_workers, tmp_path):
     name = "dcgan-adaptive"
     a, b = tmp_path / "a", tmp_path / "b"
     whole = start_workers([tmp_path / "whole", tmp_path / "whole-1"], [name], *[["--watch", a]] * 2)

@@ -1,7 +1,8 @@
 """Exports a small model into the directory of each line of standard input, in a process each.
 
 Each is a fork of this one, made before TensorFlow starts, so that only one of them imports it; the
-line that answers is its number. It writes "started" and "ended" files beside the directory.
+line that answers is its number. It writes "started" and "ended" files beside the directory. The
+checks of what they export are forks as well: an export is nearly all writing.
 """
 
 import os
@@ -9,6 +10,14 @@ import pathlib
 import sys
 
 from kerasgen import DCGAN, export_for_serving
+from kerasgen.export import check
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from forks import TENSORFLOW, Forks  # noqa: E402
+
+forks = Forks(TENSORFLOW)
+forks.begin()
+check.subprocess = forks.as_subprocess()
 
 
 def export(base):
@@ -29,3 +38,4 @@ for line in sys.stdin:
             os._exit(0)
     print(child, flush=True)
     os.waitpid(child, 0)
+forks.close()

@@ -91,75 +91,89 @@ def assert_same(received, expected, atol=1e-6):
             np.testing.assert_array_equal(received[key], values)
 
 
-def test_the_c_api_answers_as_the_model(export, tmp_path):
-    questions = [
+def examples(export):
+    """(endpoint, request) pairs that each is to answer."""
+    return [
         (name, signature.example(rows))
         for name, signature in export.signatures.items()
         for rows in (1, 3)
     ]
-    for (name, request), answer in zip(
-        questions, export.ask_c_api(questions, tmp_path), strict=True
-    ):
-        assert not isinstance(answer, str), answer
-        assert_same(answer, export.answer(name, request))
 
 
-def test_what_an_endpoint_does_not_take_is_an_error_status(export, tmp_path):
-    questions, words = [], []
-
-    def refuse(name, request, word):
-        questions.append((name, request))
-        words.append(word)
-
+def refused(export):
+    """(endpoint, request, words of the error) of what no endpoint takes."""
     for name, signature in export.signatures.items():
         good = signature.example(2)
         for taken in signature.inputs:
             values = good[taken.name]
             if taken.dtype == tf.string:
                 wrong = np.full(values.shape, b"\x89PNG, but not really", object)
-                refuse(name, {**good, taken.name: wrong}, "PNG|decode|image")
+                yield name, {**good, taken.name: wrong}, "PNG|decode|image"
                 half = np.array([file[: len(file) // 2] for file in values.ravel()], object)
-                refuse(name, {**good, taken.name: half.reshape(values.shape)}, "PNG|decode|image")
+                yield name, {**good, taken.name: half.reshape(values.shape)}, "PNG|decode|image"
             else:
-                refuse(name, {**good, taken.name: values[..., None]}, "shape|rank")
+                yield name, {**good, taken.name: values[..., None]}, "shape|rank"
                 other = {np.float32: np.int32}.get(values.dtype.type, np.float32)
-                refuse(
-                    name, {**good, taken.name: values.astype(other)}, "to be .* but .* is provided"
-                )
-            refuse(name, {**good, taken.name: values[:0]}, "at least one row|as many rows")
+                other = {**good, taken.name: values.astype(other)}
+                yield name, other, "to be .* but .* is provided"
+            none = {**good, taken.name: values[:0]}
+            yield name, none, "at least one row|as many rows"
             if taken.name in ("label", "horizon"):
                 for value in (-1, 101):
                     wrong = np.full_like(values, value)
-                    refuse(name, {**good, taken.name: wrong}, f"`{taken.name}` must be from")
-    answers = export.ask_c_api(questions, tmp_path)
-    for (name, request), word, answer in zip(questions, words, answers, strict=True):
+                    yield name, {**good, taken.name: wrong}, f"`{taken.name}` must be from"
+
+
+def parts_of_seeds(export):
+    """The same 64 requests, in batches of three sizes."""
+    request = export.signatures["generate_png"].example(64)
+    request["seed"] = np.arange(64)
+    return [
+        [
+            {key: values[start : start + size] for key, values in request.items()}
+            for start in range(0, 64, size)
+        ]
+        for size in (1, 7, 64)
+    ]
+
+
+@pytest.fixture(scope="module")
+def c_api(export, tmp_path_factory):
+    """The C API's answers to all of the above, by the function that asks; of one process."""
+    asked = {
+        examples: examples(export),
+        refused: [question[:2] for question in refused(export)],
+        parts_of_seeds: [
+            ("generate_png", part) for parts in parts_of_seeds(export) for part in parts
+        ],
+    }
+    answers = iter(export.ask_c_api(sum(asked.values(), []), tmp_path_factory.mktemp("c_api")))
+    return {source: [next(answers) for _ in questions] for source, questions in asked.items()}
+
+
+def test_the_c_api_answers_as_the_model(export, c_api):
+    for (name, request), answer in zip(examples(export), c_api[examples], strict=True):
+        assert not isinstance(answer, str), answer
+        assert_same(answer, export.answer(name, request))
+
+
+def test_what_an_endpoint_does_not_take_is_an_error_status(export, c_api):
+    for (name, request, word), answer in zip(refused(export), c_api[refused], strict=True):
         assert isinstance(answer, str), (name, word, request)
         assert re.search(word, answer), (name, word, answer)
 
 
-def test_one_hash_for_the_pictures_of_seeds(export, tmp_path):
-    signature = export.signatures["generate_png"]
-    request = signature.example(64)
-    request["seed"] = np.arange(64)
-    hashes, questions = set(), []
-    for size in (1, 7, 64):
-        parts = [
-            {key: values[start : start + size] for key, values in request.items()}
-            for start in range(0, 64, size)
-        ]
-        files = [export.answer("generate_png", part)["image_bytes"] for part in parts]
-        hashes.add(digest(files))
-        served = export.served["generate_png"]
+def test_one_hash_for_the_pictures_of_seeds(export, c_api):
+    hashes, answers = set(), iter(c_api[parts_of_seeds])
+    served = export.served["generate_png"]
+    for parts in parts_of_seeds(export):
+        hashes.add(digest([export.answer("generate_png", part)["image_bytes"] for part in parts]))
         files = [
             served(**{k: tf.constant(v) for k, v in part.items()})["image_bytes"].numpy()
             for part in parts
         ]
         hashes.add(digest(files))
-        questions.append([("generate_png", part) for part in parts])
-    answers = export.ask_c_api([one for some in questions for one in some], tmp_path)
-    for some in questions:
-        mine, answers = answers[: len(some)], answers[len(some) :]
-        hashes.add(digest([answer["image_bytes"] for answer in mine]))
+        hashes.add(digest([next(answers)["image_bytes"] for _ in parts]))
     assert len(hashes) == 1
 
 
@@ -167,18 +181,18 @@ def digest(files):
     return hashlib.sha256(b"".join(np.concatenate(files))).hexdigest()
 
 
-def test_the_command_of_tensorflow_runs_it(export, tmp_path):
+def test_the_command_of_tensorflow_runs_it(export, tensorflow_forks, tmp_path):
     name = next(iter(export.signatures))
     request = export.signatures[name].example(2)
     np.savez(tmp_path / "request.npz", **request)
     inputs = ";".join(f"{key}={tmp_path / 'request.npz'}[{key}]" for key in request)
-    command = [
-        sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "run",
+    command = tensorflow_forks.start(
+        "-m", "tensorflow.python.tools.saved_model_cli", "run",
         "--dir", export.path, "--tag_set", "serve", "--signature_def", name,
         "--inputs", inputs, "--outdir", tmp_path,
-    ]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr[-3000:]
+    )  # fmt: skip
+    _, errors = command.communicate(timeout=120)
+    assert command.returncode == 0, errors[-3000:]
     expected = export.answer(name, request)
     assert_same({key: np.load(tmp_path / f"{key}.npy") for key in expected}, expected)
 

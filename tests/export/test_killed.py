@@ -22,18 +22,17 @@ def wait_for(path, seconds=60):
 
 def test_a_killed_export_leaves_no_number_that_does_not_load(tmp_path):
     program = pathlib.Path(__file__).with_name("exporter.py")
-    exporter = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    ) as exporter:
 
-    def start(base):
-        exporter.stdin.write(f"{base}\n")
-        exporter.stdin.flush()
-        child = int(exporter.stdout.readline())
-        wait_for(pathlib.Path(f"{base}.started"))
-        return child
+        def start(base):
+            exporter.stdin.write(f"{base}\n")
+            exporter.stdin.flush()
+            child = int(exporter.stdout.readline())
+            wait_for(pathlib.Path(f"{base}.started"))
+            return child
 
-    try:
         durations = []
         for number in range(2):
             whole = tmp_path / f"whole-{number}"
@@ -58,8 +57,3 @@ def test_a_killed_export_leaves_no_number_that_does_not_load(tmp_path):
         start(base)
         wait_for(pathlib.Path(f"{base}.ended"))
         assert len([path for path in base.glob("*") if path.name.isdecimal()]) >= 1
-    finally:
-        exporter.kill()
-        exporter.wait()
-        exporter.stdin.close()
-        exporter.stdout.close()

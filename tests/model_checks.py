@@ -6,6 +6,7 @@ class TestDCGAN(ModelChecks):
 """
 
 import secrets
+import types
 
 import keras
 import numpy as np
@@ -31,6 +32,7 @@ class ModelChecks:
         batch_statistics: bool. Whether the networks have moving averages of them.
         falling: str. A value in the logs that falls as training goes on.
         optimizers: list of str. Attributes that hold the optimizers.
+        epochs: int. Length of the training that several checks look at, `trained_once`.
     """
 
     model_class = None
@@ -73,6 +75,29 @@ class ModelChecks:
 
     def images_of(self, model, count, seed):
         return model.generate(count, seed=seed)
+
+    def changing(self, model, name):
+        """Variables of a sub-network that a training changes: moving statistics, and weights."""
+        network = getattr(model, name)
+        moving = [v for v in network.non_trainable_variables if "moving" in v.path]
+        return moving, network.trainable_variables
+
+    def train_once(self):
+        """A trained model, its history and what its networks began with, for `trained_once`."""
+        model, data = self.make(), self.data()
+        before = {
+            name: [v.numpy() for part in self.changing(model, name) for v in part]
+            for name in self.networks
+        }
+        history = model.fit(
+            data,
+            epochs=self.epochs,
+            validation_data=self.data(seed=1),
+            validation_freq=self.epochs,
+            verbose=0,
+        ).history
+        model.prepare_to_generate(data)
+        return types.SimpleNamespace(model=model, history=history, before=before)
 
     # === The contract ===
 
@@ -120,17 +145,15 @@ class ModelChecks:
         np.testing.assert_array_equal(weights[0], weights[1])
         assert np.abs(weights[0] - weights[2]).max() > 1e-3
 
-    def test_fit_lowers_the_loss(self):
-        model = self.make()
-        history = model.fit(self.data(), epochs=self.epochs, verbose=0).history
-        losses = history[self.falling]
+    def test_fit_lowers_the_loss(self, trained_once):
+        losses = trained_once.history[self.falling]
         assert np.mean(losses[-2:]) < 0.9 * losses[0]
-        assert int(model.step) == 8 * self.epochs
+        assert len(losses) == self.epochs
+        assert int(trained_once.model.step) == 8 * self.epochs
 
-    def test_evaluate_is_repeatable_and_changes_nothing(self):
-        model = self.make()
+    def test_evaluate_is_repeatable_and_changes_nothing(self, trained_once):
+        model = trained_once.model
         data = self.data()
-        model.fit(data, epochs=1, verbose=0, validation_data=self.data(seed=1))
         before = model.get_weights()
         first = model.evaluate(data, verbose=0, return_dict=True)
         assert set(first) == {m.name for m in model.metrics}
@@ -141,9 +164,8 @@ class ModelChecks:
         for a, b in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
-    def test_generate_is_seeded_and_independent_of_its_batch(self):
-        model = self.make()
-        self.train(model, self.data())
+    def test_generate_is_seeded_and_independent_of_its_batch(self, trained_once):
+        model = trained_once.model
         images = self.images_of(model, 70, seed=5)
         assert images.dtype == np.uint8
         assert len(images) == 70
@@ -167,29 +189,23 @@ class ModelChecks:
             assert film.dtype == np.uint8 and film.ndim == 6
             np.testing.assert_array_equal(film, again[name])
 
-    def test_training_reaches_every_network(self):
-        model = self.make()
-        moving = {
-            name: [v for v in getattr(model, name).non_trainable_variables if "moving" in v.path]
-            for name in self.networks
-        }
-        kernels = {name: getattr(model, name).trainable_variables for name in self.networks}
-        before = {name: [v.numpy() for v in moving[name] + kernels[name]] for name in self.networks}
-        model.fit(self.data(count=16), epochs=1, verbose=0)
+    def test_training_reaches_every_network(self, trained_once):
         for name in self.networks:
-            assert bool(moving[name]) == self.batch_statistics, name
-            for variable, old in zip(moving[name] + kernels[name], before[name], strict=True):
+            moving, weights = self.changing(trained_once.model, name)
+            assert bool(moving) == self.batch_statistics, name
+            before = trained_once.before[name]
+            for variable, old in zip([*moving, *weights], before, strict=True):
                 assert np.abs(variable.numpy() - old).max() > 0, variable.path
 
     @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-    def test_mixed_precision_trains(self, policy):
+    def test_mixed_precision_trains(self, policy, trained_once):
         model = self.make(dtype=policy)
         history = self.train(model, self.data(), epochs=3)
         assert all(np.isfinite(values).all() for values in history.values())
         assert all(np.isfinite(w).all() for w in model.get_weights())
-        float32 = self.make().fit(self.data(), epochs=3, verbose=0).history
         for name, values in history.items():
-            assert abs(values[0] - float32[name][0]) < 0.25 * max(1, abs(float32[name][0])), name
+            float32 = trained_once.history[name][0]
+            assert abs(values[0] - float32) < 0.25 * max(1, abs(float32)), name
         for name in self.optimizers:
             optimizer = getattr(model, name)
             scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -223,10 +239,8 @@ class ModelChecks:
             with pytest.raises(ValueError, match="Received"):
                 self.model_class(**{**self.init_kwargs, self.shape_name: shape})
 
-    def test_served_endpoints_answer_row_by_row(self):
-        model = self.make()
-        self.train(model, self.data(count=16))
-        signatures = model.serving_signatures()
+    def test_served_endpoints_answer_row_by_row(self, trained_once):
+        signatures = trained_once.model.serving_signatures()
         assert "generate_png" in signatures
         for name, signature in signatures.items():
             function = signature.as_graph()
@@ -265,9 +279,8 @@ class ModelChecks:
                 for wrong in (-1, 1000):
                     yield {**good, taken.name: np.full_like(values, wrong)}, "must be from . to"
 
-    def test_served_pictures_are_generate_s(self):
-        model = self.make()
-        self.train(model, self.data(count=16))
+    def test_served_pictures_are_generate_s(self, trained_once):
+        model = trained_once.model
         pngs = model.serving_signatures()["generate_png"](tf.constant([7, 8], tf.int64))
         for seed, png in zip((7, 8), pngs["image_bytes"].numpy(), strict=True):
             decoded = tf.io.decode_image(png).numpy()

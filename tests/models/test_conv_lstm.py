@@ -60,7 +60,7 @@ class FrameChecks(ModelChecks):
     networks = ["network"]
     batch_statistics = False
     optimizers = ["optimizer"]
-    frames = 6
+    frames = 4  # each is a part of the graph
 
     def compile_kwargs(self):
         return {"learning_rate": 5e-3}
@@ -82,9 +82,8 @@ class FrameChecks(ModelChecks):
             context = np.concatenate(pasts)
         return model.generate(context, num_frames=3, seed=seed)
 
-    def test_served_pictures_are_generate_s(self):
-        model = self.make()
-        self.train(model, self.data(count=16))
+    def test_served_pictures_are_generate_s(self, trained_once):
+        model = trained_once.model
         context = moving_discs(2, 3, model.image_shape, seed=9)
         seeds, horizons = tf.constant([7, 8], tf.int64), tf.constant([4, 2])
         signatures = model.serving_signatures()
@@ -114,7 +113,6 @@ class TestDeterministic(FrameChecks):
 class TestStochastic(FrameChecks):
     init_kwargs = {**SMALL, "latent_dim": 3, "beta": 1e-3, "scheduled_sampling": 0.0}
     shapes = [(12, 20, 3)]
-    frames = 4
 
 
 class TestOptions(FrameChecks):
@@ -254,9 +252,14 @@ def test_pixels_are_folded_into_patches_and_back(channels, patch_size):
 # === Causality ===
 
 
-@pytest.mark.parametrize("changes", OPTIONS)
-def test_no_prediction_depends_on_a_later_frame(changes):
-    model = lively(**changes)
+@pytest.fixture(scope="module")
+def model(request):
+    """A lively one with some of the `OPTIONS`. Tests must not change it."""
+    return lively(**request.param)
+
+
+@pytest.mark.parametrize("model", OPTIONS, indirect=True)
+def test_no_prediction_depends_on_a_later_frame(model):
     clips = noise_clips(shape=model.image_shape)
     before = model(clips).numpy()
     assert before.shape == clips.shape
@@ -271,9 +274,8 @@ def test_no_prediction_depends_on_a_later_frame(changes):
         np.testing.assert_array_equal(model.predict_next(changed)[:, :step], compiled[:, :step])
 
 
-@pytest.mark.parametrize("changes", OPTIONS)
-def test_a_rollout_begins_as_teacher_forcing_ends(changes):
-    model = lively(**changes)
+@pytest.mark.parametrize("model", OPTIONS, indirect=True)
+def test_a_rollout_begins_as_teacher_forcing_ends(model):
     clips = noise_clips(3, shape=model.image_shape)
     together = model.predict_next(clips)
     for known in range(1, 6):
@@ -282,10 +284,9 @@ def test_a_rollout_begins_as_teacher_forcing_ends(changes):
         np.testing.assert_array_equal(rollout[:, 0], together[:, known - 1])
 
 
-@pytest.mark.parametrize("changes", OPTIONS[:3])
-def test_a_rollout_reads_its_own_predictions(changes):
+@pytest.mark.parametrize("model", OPTIONS[:3], indirect=True)
+def test_a_rollout_reads_its_own_predictions(model):
     """Against the network called step by step in Python."""
-    model = lively(**changes)
     clips = noise_clips(8, 3)
     network = model.ema_network
     state, patches, expected = network.initial_state(8), None, []

@@ -1,5 +1,7 @@
 """DCGAN: the shared checks, and what is its own."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -44,8 +46,8 @@ class TestConditionalDCGAN(ModelChecks):
         labelled.epoch = images.epoch
         return labelled
 
-    def test_served_pictures_are_generate_s(self):
-        model = self.make()
+    def test_served_pictures_are_generate_s(self, trained_once):
+        model = trained_once.model
         seeds, labels = tf.constant([7, 8], tf.int64), tf.constant([2, 1])
         pngs = model.serving_signatures()["generate_png"](seeds, labels)["image_bytes"]
         for seed, label, png in zip((7, 8), (2, 1), pngs.numpy(), strict=True):
@@ -79,7 +81,9 @@ def test_options_survive_saving(tmp_path):
 
 
 def test_options_train_in_half_precision():
-    WithOptions().test_mixed_precision_trains("mixed_float16")
+    checks = WithOptions()
+    history = checks.make().fit(checks.data(), verbose=0).history
+    checks.test_mixed_precision_trains("mixed_float16", types.SimpleNamespace(history=history))
 
 
 def small(compiled=None, **changes):

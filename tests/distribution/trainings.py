@@ -24,7 +24,7 @@ import tensorflow as tf
 import kerasgen
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 1)).astype(np.uint8)
-CLIPS = np.random.default_rng(1).integers(0, 256, (8, 5, 16, 16, 1)).astype(np.uint8)
+CLIPS = np.random.default_rng(1).integers(0, 256, (8, 3, 16, 16, 1)).astype(np.uint8)
 TABLE = np.random.default_rng(2).standard_normal((8, 16 * 16)).astype(np.float32)
 
 
@@ -39,7 +39,7 @@ def convlstm(optimizer=None, **kwargs):
         (16, 16, 1), filters=(4,), scheduled_sampling=((0, 0.0), (10**6, 0.0)), **kwargs
     )
     model.compile(optimizer)
-    return model, kerasgen.data.load_frames(CLIPS, num_frames=5, batch_size=4)
+    return model, kerasgen.data.load_frames(CLIPS, num_frames=3, batch_size=4)
 
 
 def dcgan(optimizer, labels=False, loss="non_saturating", penalty=None, **kwargs):

@@ -16,7 +16,8 @@ frame; and kerasgen with two sprites. All continue their own predictions.
 `video`: a video file, trained on its first 80 %: skill over copies of the last known frame on its
 last 20 %.
 
-`futures`: with latents, the best of several futures, and how different they are.
+`futures`: with two sprites and their latents, the best of several futures, and how different they
+are. `--context 1` is where the past leaves most open.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="of `speed` and `rollout`")
     parser.add_argument("--video", help="file of the part `video`")
     parser.add_argument("--image-size", type=int, default=64, help="of the part `video`")
-    parser.add_argument("--out", help="picture: strips of 30 predicted frames (`quality`)")
+    parser.add_argument("--out", help="picture: strips of frames (`quality`, `futures`)")
     parser.add_argument("--figure", help="picture: quality over horizon (`quality`, `video`)")
     parser.add_argument("--save", help="kerasgen's models, as '{name}-seed{seed}.keras'")
     return parser.parse_args()

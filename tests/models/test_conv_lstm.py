@@ -843,6 +843,7 @@ def test_the_marker_is_seen_on_white_and_leaves_alpha_opaque():
         {"kernel_size": 0},
         {"residual": "sum"},
         {"sprites": -1},
+        {"latent_dim": 3, "sprites": 2},
         {"latent_dim": -1},
         {"beta": -1.0},
         {"beta": float("nan")},

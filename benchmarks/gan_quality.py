@@ -29,8 +29,10 @@ ABLATION = {
     "resized": {"upsampling": "resize"},
     "residual": {"residual": True},
     "minibatch deviation": {"minibatch_stddev": True},
-    "augmentation": {"augment": ["translation", "cutout"]},
-    "adaptive": {"augment": ["translation", "cutout"], "augment_probability": "adaptive"},
+    "no augmentation": {"augment": None},
+    "augmentation at full strength": {"augment_probability": 1.0},
+    "48 and 32 filters": {"generator_filters": 48, "discriminator_filters": 32},
+    "half the rate": {"compile": {"learning_rate": 5e-4}},
     "R1": {"compile": {"penalty": "r1"}},
     "R1, no normalisation": {"discriminator_normalization": None, "compile": {"penalty": "r1"}},
     "least squares": {"compile": {"loss": "least_squares"}},
@@ -59,8 +61,8 @@ def parse_arguments():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--contenders", nargs="+", default=["kerasgen", *PEERS])
     parser.add_argument("--arms", nargs="+", choices=ABLATION, default=list(ABLATION))
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", default="mixed_bfloat16", help="of kerasgen's model")
+    parser.add_argument("--batch-size", type=int, default=32, help="of kerasgen's model")
+    parser.add_argument("--precision", default="float32", help="of kerasgen's model")
     parser.add_argument("--set", type=json.loads, default={}, help="JSON: kerasgen's arguments")
     parser.add_argument("--out", help="picture: 8 samples of each contender, a row each")
     parser.add_argument("--figure", help="picture: distance over minutes")

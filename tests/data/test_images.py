@@ -523,7 +523,7 @@ def test_bad_options_are_refused_before_any_work(options, match, monkeypatch):
 
 def test_fewer_pictures_than_a_batch():
     images = numbered(10)
-    with pytest.raises(ValueError, match="10 pictures don't fill one batch of 64.*at most 10"):
+    with pytest.raises(ValueError, match="10 pictures don't fill one batch of 32.*at most 10"):
         load_images(images)
     assert len(load_images(images, batch_size=10)) == 1
     assert len(load_images(images, shuffle=False)) == 1

@@ -328,7 +328,9 @@ def test_labels_scale_and_shift_the_generator_s_features():
 
 def test_truncation_draws_latents_nearer_to_the_middle():
     model = small()
-    model.fit(model_data(), epochs=1, verbose=0)
+    for variable in model.ema_generator.variables:
+        if "kernel" in variable.path:  # the initial ones draw pictures that hardly differ
+            variable.assign(5 * variable)
     latents = draw_latents(tf.constant([[5, i] for i in range(4)], tf.int64), 8).numpy()
     np.testing.assert_array_equal(
         model.generate(4, seed=5, truncation=0.5), model.generate(latents=0.5 * latents)
@@ -505,7 +507,7 @@ def test_widths_follow_the_size():
         for layer in model.generator.layers
         if isinstance(layer, keras.layers.Conv2DTranspose)
     ]
-    assert widths == [192, 96, 48, 3]
+    assert widths == [128, 64, 32, 3]
 
 
 def test_losses_stay_float32_under_mixed_precision():

@@ -200,6 +200,7 @@ class DCGAN(LatentGenerator):
         self._probability = self.add_weight(
             name="augment_probability",
             shape=(),
+            dtype="float32",
             initializer=keras.initializers.Constant(
                 0 if augment_probability == "adaptive" else augment_probability
             ),

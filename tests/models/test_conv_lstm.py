@@ -636,7 +636,6 @@ def test_sprites_learn_where_they_went_and_draw_futures_that_differ():
         return float(tf.reduce_mean((one - other) ** 2))
 
     mean = error(network.predict(frames[:, 0], state)[0], frames[:, 1])
-    print(error(known, frames[:, 1]), mean, error(first, second))
     assert error(known, frames[:, 1]) < 0.5 * mean
     assert error(first, second) > 0.5 * mean
 

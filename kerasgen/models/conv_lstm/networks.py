@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from kerasgen.models.conv_lstm.cell import ConvLSTMCell
-from kerasgen.models.conv_lstm.sprite_latents import LOG_VARIANCE, SpriteLatents
+from kerasgen.models.conv_lstm.sprite_latents import SpriteLatents, as_distribution
 from kerasgen.models.conv_lstm.sprites import Sprites
 
 RESIDUALS = ("add", "blend", None)
@@ -314,8 +314,7 @@ class LatentNetwork(keras.layers.Layer):
             x = tf.nn.leaky_relu(convolution(x), 0.2)
         x = tf.nn.leaky_relu(self.dense(tf.reshape(x, (-1, self.features))), 0.2)
         state = self.cell(x[:, None, None], state)
-        mean, log_variance = tf.split(self.head(state[0][:, 0, 0]), 2, axis=-1)
-        return (mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)), state
+        return as_distribution(self.head(state[0][:, 0, 0])), state
 
 
 def gaussian_divergence(first, second):

@@ -109,5 +109,10 @@ class SpriteLatents(keras.layers.Layer):
 def _distribution(layers, x):
     for layer in layers:
         x = layer(x)
-    mean, log_variance = tf.split(x, 2, axis=-1)
+    return as_distribution(x)
+
+
+def as_distribution(output):
+    """Mean and log-variance of latents, halves of a layer's output `(B, 2 * latent_dim)`."""
+    mean, log_variance = tf.split(output, 2, axis=-1)
     return mean, tf.clip_by_value(log_variance, -LOG_VARIANCE, LOG_VARIANCE)

@@ -3,8 +3,6 @@
 from kerasgen.models.dcgan.augmentation import NO_COLOR
 from kerasgen.models.stages import num_stages
 
-AUTO = "auto"  # what an argument says that leaves the choice, where None has a meaning
-
 
 def _filters(image_shape):
     stages = num_stages(image_shape)
@@ -46,7 +44,7 @@ def complete(image_shape, **asked):
     """
     values, reasons = [], {}
     for name, value in asked.items():
-        if value == (AUTO if name == "augment" else None):
+        if value == ("auto" if name == "augment" else None):
             value, reason = _RULES[name](image_shape)
             reasons[name] = f"{value!r}, {reason}"
         values.append(value)

@@ -45,7 +45,8 @@ class DCGAN(LatentGenerator):
         num_classes: int or None. With classes, both networks also see the labels, which the
             data then has to hold: `load_images(..., labels=True)`. Defaults to None.
         upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
-            checkerboards and costs more. Defaults to "transposed".
+            checkerboards and takes as long (`kerasgen.layers.DoubledConv2D`), or None. Defaults
+            to None: "transposed" for one channel, "resize" for several.
         residual: bool. Whether stages are residual blocks, the generator's with "resize".
             Defaults to False.
         discriminator_normalization: "batch", "spectral" (kernels are divided by their spectral
@@ -112,7 +113,7 @@ class DCGAN(LatentGenerator):
         generator_filters=None,
         discriminator_filters=None,
         num_classes=None,
-        upsampling="transposed",
+        upsampling=None,
         residual=False,
         discriminator_normalization="batch",
         minibatch_stddev=False,
@@ -126,12 +127,14 @@ class DCGAN(LatentGenerator):
         dtype=None,
     ):
         image_shape = self.check_shape(image_shape)
-        (generator_filters, discriminator_filters, augment), choices = defaults.complete(
+        chosen, choices = defaults.complete(
             image_shape,
             generator_filters=generator_filters,
             discriminator_filters=discriminator_filters,
+            upsampling=upsampling,
             augment=augment,
         )
+        generator_filters, discriminator_filters, upsampling, augment = chosen
         whole("latent_dim", latent_dim, 1)
         whole("generator_filters", generator_filters, 1)
         whole("discriminator_filters", discriminator_filters, 1)

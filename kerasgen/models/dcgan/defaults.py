@@ -11,6 +11,12 @@ def _filters(image_shape):
     return 16, f"doubled over {stages} stages it is wide enough, and steps stay short"
 
 
+def _upsampling(image_shape):
+    if image_shape[2] == 1:
+        return "transposed", "what grey pictures were measured with"
+    return "resize", "which draws no checkerboards, for the same time"
+
+
 def _augment(image_shape):
     reason = "as likely as keeps the discriminator from knowing the pictures by heart"
     if image_shape[2] == 1 or image_shape[2] in NO_COLOR:
@@ -25,6 +31,7 @@ def _learning_rate(image_shape):
 _RULES = {
     "generator_filters": _filters,
     "discriminator_filters": _filters,
+    "upsampling": _upsampling,
     "augment": _augment,
     "learning_rate": _learning_rate,
 }

@@ -3,7 +3,12 @@
 import keras
 from keras import layers
 
-from kerasgen.layers import ConditionalBatchNormalization, MinibatchStdDev, SpectralNorm
+from kerasgen.layers import (
+    ConditionalBatchNormalization,
+    DoubledConv2D,
+    MinibatchStdDev,
+    SpectralNorm,
+)
 from kerasgen.models.stages import num_stages, stage_filters
 
 BATCH_NORM_MOMENTUM = 0.9  # a short training must not wait a thousand steps for its statistics
@@ -51,6 +56,9 @@ class _Parts:
                 kernel_initializer=self.normal(),
             )
         )
+
+    def doubled_convolution(self, filters, bias=True):
+        return self(DoubledConv2D, filters, use_bias=bias, kernel_initializer=self.normal())
 
     def dense(self, units, bias=True, **kwargs):
         return self._normed(
@@ -101,8 +109,8 @@ def build_generator(
         num_classes: int or None. With classes the network has a second input, the labels: an
             embedding of them goes along with the latent, and each batch normalisation has a
             scale and a shift for each. Defaults to None.
-        upsampling: "transposed", each stage is a transposed convolution; "resize", each doubles
-            the pixels and convolves them. Defaults to "transposed".
+        upsampling: "transposed", each stage is a transposed convolution; "resize", each is a
+            `DoubledConv2D`. Defaults to "transposed".
         residual: bool. Whether each stage is a residual block, whose upsampling is "resize".
             Defaults to False.
         seed: int. Every initial weight is derived from it. Defaults to 0.
@@ -133,23 +141,20 @@ def build_generator(
             return make.relu()(make.batch_norm(num_classes)([x, label]))
         return make.relu()(make.batch_norm()(x))
 
-    def double(x):
-        return make(layers.UpSampling2D)(x)
-
     def upsample(x, width_, bias=False):
         if upsampling == "transposed":
             return make.convolution(width_, 4, stride=2, bias=bias, transposed=True)(x)
-        return make.convolution(width_, 3, bias=bias)(double(x))
+        return make.doubled_convolution(width_, bias=bias)(x)
 
     base = (height >> stages, width >> stages, widths[0])
     x = make.dense(base[0] * base[1] * base[2], bias=residual)(x)
     x = make(layers.Reshape, base)(x)
     if residual:
         for width_ in [*widths[1:], filters]:
-            main = make.convolution(width_, 3, bias=False)(double(normalise(x)))
+            main = make.doubled_convolution(width_, bias=False)(normalise(x))
             main = make.convolution(width_, 3)(normalise(main))
             short = x if x.shape[-1] == width_ else make.convolution(width_, 1)(x)
-            x = make(layers.Add)([main, double(short)])
+            x = make(layers.Add)([main, make(layers.UpSampling2D)(short)])
         x = make.convolution(channels, 3)(normalise(x))
     else:
         x = normalise(x)

@@ -264,11 +264,18 @@ def test_what_is_left_open_is_chosen_and_explained():
     model = kerasgen.DCGAN((8, 8, 3))
     model.compile()
     model.summary(print_fn=lines.append)
-    names = ["generator_filters", "discriminator_filters", "augment", "learning_rate"]
-    assert list(model.choices) == names
-    for name, value in zip(names, (32, 32, model.augment, 0.001), strict=True):
-        assert f"By default {name}={value!r}, " in lines[-4 + names.index(name)]
-    assert model.augment == ("color", "translation", "cutout")
+    values = {
+        "generator_filters": 32,
+        "discriminator_filters": 32,
+        "upsampling": "resize",
+        "augment": ("color", "translation", "cutout"),
+        "learning_rate": 0.001,
+    }
+    assert list(model.choices) == list(values)
+    for line, (name, value) in zip(lines[-len(values) :], values.items(), strict=True):
+        assert f"By default {name}={value!r}, " in line
+    assert model.augment == values["augment"] and model.upsampling == "resize"
+    assert kerasgen.DCGAN((8, 8, 1)).upsampling == "transposed"
     assert float(model.generator_optimizer.learning_rate) == np.float32(0.001)
     # Alpha has no colours, and many stages are wide enough.
     assert kerasgen.DCGAN((8, 8, 4)).augment == ("translation", "cutout")
@@ -276,7 +283,7 @@ def test_what_is_left_open_is_chosen_and_explained():
 
 
 def test_what_is_asked_for_is_not_chosen():
-    model = small(augment=None)
+    model = small(augment=None, upsampling="transposed")
     model.compile(learning_rate=2e-4)
     assert model.choices == {} and model.augment == ()
     model.compile(generator_optimizer="sgd", discriminator_optimizer="sgd")

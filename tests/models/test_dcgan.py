@@ -61,6 +61,7 @@ class WithOptions(TestDCGAN):
     __test__ = False
     init_kwargs = {
         **SMALL,
+        "image_shape": (8, 8, 1),
         "residual": True,
         "discriminator_normalization": "spectral",
         "minibatch_stddev": True,

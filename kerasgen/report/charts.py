@@ -70,7 +70,14 @@ def _style(axis):
     axis.yaxis.set_major_formatter(shown)
     axis.yaxis.set_minor_formatter(NullFormatter())
     if axis.get_yscale() == "log":
-        axis.yaxis.set_major_locator(LogLocator(numticks=6))
+        low, high = axis.get_ylim()
+        if high > 100 * low:
+            locator = LogLocator(numticks=6)
+        elif high > 5 * low:  # of powers of ten alone there may be one
+            locator = LogLocator(subs=(1, 2, 5))
+        else:
+            locator = MaxNLocator(5)
+        axis.yaxis.set_major_locator(locator)
     axis.tick_params(labelsize=9, colors=_INK, length=0)
     axis.grid(color=_GRID, linewidth=0.8)
     axis.set_axisbelow(True)

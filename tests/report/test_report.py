@@ -17,6 +17,7 @@ from PIL import Image
 import kerasgen
 from kerasgen.cli import main
 from kerasgen.report import pictures, read_run, write_report
+from kerasgen.report.charts import line_chart
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>'\"{{7*7}}&$x$"
 
@@ -108,6 +109,15 @@ def test_five_hundred_evaluations_stay_small(tmp_path):
     page = report(make_run(tmp_path / "run", evaluations=500, epochs=2))
     assert page.source.count("<tr><td>") == 500
     assert len(page.source) < 2**20
+
+
+@pytest.mark.parametrize("low, high", [(0.066, 0.083), (0.8, 1.1), (0.3, 9), (2e-4, 900), (5, 5)])
+def test_a_logarithmic_axis_of_any_range_has_numbers(low, high):
+    line = {"points": [(0, low), (1, high)], "colour": 0, "style": "solid", "label": ""}
+    drawn = line_chart([line], "key", logarithmic=True)
+    values = [float(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawn)][2:]
+    assert 2 <= len(values) <= 8 and values == sorted(values)
+    assert low / 10 <= values[0] and values[-1] <= 10 * high
 
 
 def test_several_runs_stand_side_by_side(tmp_path):

@@ -3,6 +3,7 @@
 python benchmarks/presets.py make NAME      # trains by the recipe, measures, replaces the preset
 python benchmarks/presets.py band NAME      # a tenth of it with five other seeds, into the recipe
 python benchmarks/presets.py check NAME     # a tenth with the recipe's own seed ends in that band
+python benchmarks/presets.py finetune NAME --data DIR --minutes 5   # from it, and from nothing
 python benchmarks/presets.py export         # saved_models/NAME/1 of each, and models.config
 python benchmarks/presets.py table          # README's table of all
 
@@ -30,7 +31,7 @@ import tempfile
 import time
 
 import numpy as np
-from reporting import _cpu_model
+from reporting import _cpu_model, print_table
 
 import kerasgen
 from kerasgen.cli import main as command
@@ -132,6 +133,27 @@ def tenth(name, seed, scratch):
     )
     _succeed("evaluate", scratch / "run", "--out", scratch / "evaluation")
     return {measure: row["value"] for measure, row in _measures(scratch / "evaluation").items()}
+
+
+def finetune(name, data, minutes, scratch):
+    """Trains on other pictures from a preset and from nothing: how the kernel distance falls."""
+    rows = []
+    for seed in SEEDS[:2]:
+        courses = {}
+        for start in ("from", "recipe"):
+            run = scratch / f"{start}-{seed}"
+            source = [f"--{start}", name, "--data", data, "--crop", "random", "--flip"]
+            _succeed("train", *source, "--minutes", minutes, "--seed", seed, "--out", run)
+            lines = _lines(run / "evaluations.jsonl")
+            courses[start] = [(line["minutes"], line["kd"]) for line in lines]
+        ended, wanted = min(courses["recipe"], key=lambda point: point[1])
+        reached = [at for at, distance in courses["from"] if distance <= wanted]
+        least = min(distance for _, distance in courses["from"])
+        rows.append([seed, f"{wanted:.4f}", f"{ended:.1f}"])
+        rows[-1] += [f"{reached[0]:.1f}" if reached else "not reached", f"{least:.4f}"]
+    print_table(
+        ["seed", "least KD from nothing", "at min", "from the preset at min", "least"], rows
+    )
 
 
 def interval(values):
@@ -312,11 +334,13 @@ def _speed(model, batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("make", "band", "check", "export", "table"))
-    parser.add_argument("name", nargs="?", help="of the recipe, for make, band and check")
+    parser.add_argument("what", choices=("make", "band", "check", "finetune", "export", "table"))
+    parser.add_argument("name", nargs="?", help="of the recipe; not for export and table")
     parser.add_argument("--run", type=pathlib.Path, help="a run of the recipe, or where to put one")
+    parser.add_argument("--data", help="what finetune trains on")
+    parser.add_argument("--minutes", type=float, default=5, help="of each training of finetune")
     arguments = parser.parse_args()
-    if arguments.what in ("make", "band", "check") and arguments.name is None:
+    if arguments.what not in ("export", "table") and arguments.name is None:
         parser.error(f"{arguments.what} needs a name")
     with tempfile.TemporaryDirectory() as directory:
         scratch = pathlib.Path(directory)
@@ -326,6 +350,8 @@ def main():
             return band(arguments.name, scratch)
         if arguments.what == "check":
             return check(arguments.name, scratch)
+        if arguments.what == "finetune":
+            return finetune(arguments.name, arguments.data, arguments.minutes, scratch)
         return export(scratch) if arguments.what == "export" else write_table()
 
 

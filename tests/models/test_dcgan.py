@@ -11,7 +11,7 @@ from model_checks import ModelChecks
 import kerasgen
 from kerasgen import losses
 from kerasgen.generative_model import GENERATE_BATCH, draw_latents
-from kerasgen.layers import ConditionalBatchNormalization
+from kerasgen.layers import ConditionalBatchNormalization, DoubledConv2D
 from kerasgen.models.dcgan import defaults
 from kerasgen.models.dcgan.augmentation import augment
 
@@ -513,7 +513,7 @@ def test_widths_follow_the_size():
     widths = [
         layer.filters
         for layer in model.generator.layers
-        if isinstance(layer, keras.layers.Conv2DTranspose)
+        if isinstance(layer, DoubledConv2D)
     ]
     assert widths == [128, 64, 32, 3]
 

@@ -510,11 +510,7 @@ def test_interpolation_goes_from_one_picture_to_the_other():
 
 def test_widths_follow_the_size():
     model = kerasgen.DCGAN((64, 64, 3))
-    widths = [
-        layer.filters
-        for layer in model.generator.layers
-        if isinstance(layer, DoubledConv2D)
-    ]
+    widths = [layer.filters for layer in model.generator.layers if isinstance(layer, DoubledConv2D)]
     assert widths == [128, 64, 32, 3]
 
 

@@ -1,5 +1,6 @@
 """Features against closed forms, models called by hand, and a graph of 2015 made by hand."""
 
+import functools
 import re
 import socket
 import warnings
@@ -53,18 +54,20 @@ def pooling_model(channels=3, name="means", scale=1.0, activation=None):
 
 
 def test_features_do_not_depend_on_the_company(fashion, digits):
+    # A row's place in its batch may change how a processor's kernels add up: a rounding.
+    assert_equal = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     images = digits[0][:300]
     everything = fashion(images)
     assert everything.shape == (300, 128) and everything.dtype == np.float32
     for count in (1, 127, 128, 129):
-        np.testing.assert_array_equal(fashion(images[:count]), everything[:count])
+        assert_equal(fashion(images[:count]), everything[:count])
     for index in (0, 127, 128, 299):
         alone = images[index : index + 1]
-        np.testing.assert_array_equal(fashion(alone)[0], everything[index])
+        assert_equal(fashion(alone)[0], everything[index])
         among_noise = np.concatenate([noise(100), alone, noise(30)])
-        np.testing.assert_array_equal(fashion(among_noise)[100], everything[index])
+        assert_equal(fashion(among_noise)[100], everything[index])
     order = np.random.default_rng(0).permutation(300)
-    np.testing.assert_array_equal(fashion(images[order]), everything[order])
+    assert_equal(fashion(images[order]), everything[order])
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 32), (1, 20), (2, 32), (3, 20), (4, 32)])

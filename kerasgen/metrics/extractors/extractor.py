@@ -72,7 +72,8 @@ class FeatureExtractor:
             images: uint8 array or tensor `(N, H, W, C)`, or floating point in [-1, 1].
 
         Returns:
-            float32 array `(N, dim)`. Equal pictures have equal features in any company.
+            float32 array `(N, dim)`. Equal pictures have equal features in any company, to
+            float32's rounding.
 
         Raises:
             TypeError: pictures of another dtype.

@@ -496,6 +496,27 @@ def test_conditional_generator_and_discriminator_follow_the_labels():
     )
 
 
+def test_pictures_of_a_class_differ():
+    """A class is half of two kinds, and both are drawn of it: which of them, the latent decides."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 512)
+    images = rng.integers(0, 60, (512, 8, 8, 1))
+    for image, label, kind in zip(images, labels, rng.integers(0, 2, 512), strict=True):
+        image[2 * label : 2 * label + 2, 4 * kind : 4 * kind + 4] += 190
+    data = kerasgen.data.load_images(
+        (images.astype(np.uint8), labels), image_size=8, batch_size=32, labels=True
+    )
+    model = kerasgen.DCGAN(
+        (8, 8, 1), latent_dim=8, generator_filters=16, discriminator_filters=16, num_classes=4
+    )
+    model.compile()
+    model.fit(data, epochs=40, verbose=0)
+    for label in range(4):
+        drawn = model.generate(labels=np.full(64, label), seed=0)[:, 2 * label : 2 * label + 2]
+        right = drawn[:, :, 4:].mean((1, 2, 3)) > drawn[:, :, :4].mean((1, 2, 3))
+        assert 0.2 < right.mean() < 0.8
+
+
 def test_interpolation_goes_from_one_picture_to_the_other():
     model = small()
     model.fit(model_data(), epochs=1, verbose=0)

@@ -40,9 +40,9 @@ class _Parts:
         name = f"{kind.__name__.lower()}_{self.count}"
         return kind(*args, name=name, **{"dtype": self.dtype, **kwargs})
 
-    def normal(self, stddev=0.02):
+    def normal(self):
         self.seed += 1
-        return keras.initializers.RandomNormal(stddev=stddev, seed=self.seed)
+        return keras.initializers.RandomNormal(stddev=0.02, seed=self.seed)
 
     def convolution(self, filters, kernel_size, stride=1, bias=True, transposed=False):
         return self._normed(
@@ -65,13 +65,9 @@ class _Parts:
             self(layers.Dense, units, use_bias=bias, kernel_initializer=self.normal(), **kwargs)
         )
 
-    def embedding(self, num_classes, size, stddev=0.02, **kwargs):
+    def embedding(self, num_classes, size, **kwargs):
         return self(
-            layers.Embedding,
-            num_classes,
-            size,
-            embeddings_initializer=self.normal(stddev),
-            **kwargs,
+            layers.Embedding, num_classes, size, embeddings_initializer=self.normal(), **kwargs
         )
 
     def relu(self, slope=0.0):
@@ -106,9 +102,10 @@ def build_generator(
         image_shape: tuple of 3 ints. Height, width and channels, sides in pixels.
         latent_dim: int. Length of the latent vector.
         filters: int. Width of the stage next to the picture; it doubles inwards.
-        num_classes: int or None. With classes the network has a second input, the labels: an
-            embedding of them goes along with the latent, and each batch normalisation has a
-            scale and a shift for each. Defaults to None.
+        num_classes: int or None. With classes the network has a second input, the labels: each
+            batch normalisation has a scale and a shift for each. Labels go nowhere else: beside
+            the latent they would be what makes the pictures of a batch differ, and batch
+            normalisation would no longer keep those of a class apart. Defaults to None.
         upsampling: "transposed", each stage is a transposed convolution; "resize", each is a
             `DoubledConv2D`. Defaults to "transposed".
         residual: bool. Whether each stage is a residual block, whose upsampling is "resize".
@@ -130,11 +127,7 @@ def build_generator(
 
     latent = keras.Input((latent_dim,), name="latent")
     label = keras.Input((), dtype="int32", name="label") if num_classes else None
-    inputs, x = latent, latent
-    if num_classes:
-        inputs = [latent, label]
-        embedding = make.embedding(num_classes, latent_dim, 1.0)(label)
-        x = make(layers.Concatenate)([latent, embedding])
+    inputs, x = [latent, label] if num_classes else latent, latent
 
     def normalise(x):
         if num_classes:

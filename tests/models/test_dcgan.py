@@ -6,21 +6,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from dcgan_parts import SMALL, small
 from model_checks import ModelChecks
 
 import kerasgen
 from kerasgen import losses
 from kerasgen.generative_model import GENERATE_BATCH, draw_latents
-from kerasgen.layers import ConditionalBatchNormalization, DoubledConv2D
+from kerasgen.layers import DoubledConv2D
 from kerasgen.models.dcgan import defaults
 from kerasgen.models.dcgan.augmentation import augment
-
-SMALL = {
-    "image_shape": (16, 16, 1),
-    "latent_dim": 8,
-    "generator_filters": 8,
-    "discriminator_filters": 8,
-}
 
 
 class TestDCGAN(ModelChecks):
@@ -30,29 +24,6 @@ class TestDCGAN(ModelChecks):
     optimizers = ["generator_optimizer", "discriminator_optimizer"]
     # The discriminator learns first: at equal logits its loss is 2 ln 2.
     falling = "discriminator_loss"
-
-
-class TestConditionalDCGAN(ModelChecks):
-    model_class = kerasgen.DCGAN
-    init_kwargs = {**SMALL, "num_classes": 3}
-    networks = ["generator", "discriminator"]
-    optimizers = ["generator_optimizer", "discriminator_optimizer"]
-    falling = "discriminator_loss"
-    shapes = [(12, 20, 3)]
-
-    def data(self, shape=None, **kwargs):
-        images = super().data(shape, **kwargs)
-        labelled = images.map(lambda batch: (batch, tf.range(tf.shape(batch)[0]) % 3))
-        labelled.epoch = images.epoch
-        return labelled
-
-    def test_served_pictures_are_generate_s(self, trained_once):
-        model = trained_once.model
-        seeds, labels = tf.constant([7, 8], tf.int64), tf.constant([2, 1])
-        pngs = model.serving_signatures()["generate_png"](seeds, labels)["image_bytes"]
-        for seed, label, png in zip((7, 8), (2, 1), pngs.numpy(), strict=True):
-            expected = model.generate(labels=[label], seed=seed)[0]
-            np.testing.assert_array_equal(tf.io.decode_image(png), expected)
 
 
 class WithOptions(TestDCGAN):
@@ -85,12 +56,6 @@ def test_options_train_in_half_precision():
     checks = WithOptions()
     history = checks.make().fit(checks.data(), verbose=0).history
     checks.test_mixed_precision_trains("mixed_float16", types.SimpleNamespace(history=history))
-
-
-def small(compiled=None, **changes):
-    model = kerasgen.DCGAN(**{**SMALL, **changes})
-    model.compile(**(compiled or {}))
-    return model
 
 
 def batch(count=8, shape=(16, 16, 1), seed=0):
@@ -314,26 +279,6 @@ def test_augmentation_follows_how_sure_the_discriminator_is():
     assert "augment_probability" not in plain.train_step(batch())
 
 
-def test_labels_scale_and_shift_the_generator_s_features():
-    model = small(num_classes=3)
-    norms = [
-        layer
-        for layer in model.generator.layers
-        if isinstance(layer, ConditionalBatchNormalization)
-    ]
-    assert len(norms) == 2
-    latents = np.zeros((2, 8), np.float32)
-    labels = np.array([0, 2])
-    model.ema_generator.set_weights(model.generator.get_weights())
-    before = model.generate(latents=latents, labels=labels)
-    for layer in model.ema_generator.layers:
-        if isinstance(layer, ConditionalBatchNormalization):
-            layer.shift.assign(layer.shift + np.array([[0.0], [0.0], [5.0]]))
-    after = model.generate(latents=latents, labels=labels)
-    np.testing.assert_array_equal(before[0], after[0])
-    assert (before[1] != after[1]).any()
-
-
 def test_truncation_draws_latents_nearer_to_the_middle():
     model = small()
     for variable in model.ema_generator.variables:
@@ -471,50 +416,6 @@ def test_replicas_draw_different_noise():
     draws = [tf.random.experimental.stateless_fold_in(seed, replica) for replica in (0, 1)]
     np.testing.assert_array_equal(draws[0], model.step_seed(0))
     assert (draws[0].numpy() != draws[1].numpy()).any()
-
-
-def test_conditional_generator_and_discriminator_follow_the_labels():
-    """Class 0 is dark, class 1 is bright; the labels alone decide which is drawn."""
-    images = np.concatenate([np.full((64, 8, 8, 1), 40), np.full((64, 8, 8, 1), 210)])
-    labels = np.repeat([0, 1], 64)
-    data = kerasgen.data.load_images(
-        (images.astype(np.uint8), labels), image_size=8, batch_size=32, labels=True
-    )
-    model = kerasgen.DCGAN(
-        (8, 8, 1), latent_dim=4, generator_filters=16, discriminator_filters=16, num_classes=2
-    )
-    model.compile()
-    model.fit(data, epochs=100, verbose=0)
-    dark = model.generate(labels=np.zeros(64, int), seed=0).mean((1, 2, 3))
-    bright = model.generate(labels=np.ones(64, int), seed=0).mean((1, 2, 3))
-    assert np.mean(dark < bright) > 0.95
-    assert dark.mean() < 90 and bright.mean() > 160
-    grid = model.preview()["samples"]
-    assert grid[:, 0].mean() < grid[:, 1].mean()
-    np.testing.assert_array_equal(
-        model.generate(3, seed=0), model.generate(labels=[0, 1, 0], seed=0)
-    )
-
-
-def test_pictures_of_a_class_differ():
-    """A class is half of two kinds, and both are drawn of it: which of them, the latent decides."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, 512)
-    images = rng.integers(0, 60, (512, 8, 8, 1))
-    for image, label, kind in zip(images, labels, rng.integers(0, 2, 512), strict=True):
-        image[2 * label : 2 * label + 2, 4 * kind : 4 * kind + 4] += 190
-    data = kerasgen.data.load_images(
-        (images.astype(np.uint8), labels), image_size=8, batch_size=32, labels=True
-    )
-    model = kerasgen.DCGAN(
-        (8, 8, 1), latent_dim=8, generator_filters=16, discriminator_filters=16, num_classes=4
-    )
-    model.compile()
-    model.fit(data, epochs=40, verbose=0)
-    for label in range(4):
-        drawn = model.generate(labels=np.full(64, label), seed=0)[:, 2 * label : 2 * label + 2]
-        right = drawn[:, :, 4:].mean((1, 2, 3)) > drawn[:, :, :4].mean((1, 2, 3))
-        assert 0.2 < right.mean() < 0.8
 
 
 def test_interpolation_goes_from_one_picture_to_the_other():

@@ -53,13 +53,19 @@ def write_recipe(path, tenth):
 
 
 def test_a_check_trains_a_tenth_and_judges_by_the_other_seeds(program, tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(program, "_succeed", lambda *arguments: calls.append(arguments))
-    values = [1.0, 1.2, 1.1, 0.9]
+    calls, values = [], [1.0, 1.2, 1.1, 0.9]
     recipe = write_recipe(tmp_path / "a.toml", {"seeds": [1, 2, 3, 4], "FD": values})
     low, high = program.interval(values)
     for value, code in ((1.1, 0), (0.99 * high, 0), (1.01 * high, 1), (0.99 * low, 1)):
-        monkeypatch.setattr(program, "_measures", lambda _, value=value: {"FD": {"value": value}})
+
+        def train(*arguments, value=value):
+            calls.append(arguments)
+            run = pathlib.Path(arguments[-1])
+            run.mkdir(exist_ok=True)
+            lines = [json.dumps({"fd": 2 * value}), json.dumps({"fd": value})]
+            (run / "evaluations.jsonl").write_text("\n".join(lines) + "\n")
+
+        monkeypatch.setattr(program, "_succeed", train)
         assert program.check(str(recipe), tmp_path) == code
     assert calls[0][:7] == ("train", "--recipe", str(recipe), "--epochs", 3, "--seed", 0)
     own = write_recipe(tmp_path / "b.toml", {"seeds": [0, 1, 2], "FD": [1, 2, 3]})
@@ -90,7 +96,7 @@ def test_a_band_is_written_into_recipe_and_preset(program, tmp_path, monkeypatch
     for module, name, value in (
         (program, "COLLECTION", collection),
         (program, "RECIPES", recipes),
-        (program, "tenth", lambda name, seed, scratch: {"KD": 0.1, "FD": 1 + seed / 10}),
+        (program, "tenth", lambda name, seed, run: ("FD", 1 + seed / 10)),
     ):
         monkeypatch.setattr(module, name, value)
     model = kerasgen.DCGAN((8, 8, 1), generator_filters=4, discriminator_filters=4)

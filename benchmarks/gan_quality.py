@@ -6,6 +6,9 @@ one does. Evaluation is outside the clock. The Fréchet distance and the coverag
 samples as there are test pictures, against these.
 
 `ablation`: kerasgen's DCGAN with one setting changed, each for the same minutes.
+
+`seeds`: kerasgen's DCGAN as it is by default, once with each seed, with a `CollapseGuard` that only
+says what it sees. Its verdicts are counted.
 """
 
 import argparse
@@ -54,7 +57,7 @@ ABLATION = {
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["peers", "ablation"])
+    parser.add_argument("part", choices=["peers", "ablation", "seeds"])
     parser.add_argument("--data", default="fashion_mnist")
     parser.add_argument("--data-dir")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 2, 5, 10, 20])
@@ -87,9 +90,9 @@ class Ours:
         where = {**where, "seed": self.seed, "batch_size": self.batch_size}
         self.dataset = kerasgen.data.load_images(**where)
 
-    def train(self, minutes):
-        limit = kerasgen.callbacks.TimeLimit(minutes)
-        self.model.fit(self.dataset, epochs=10**6, callbacks=[limit], verbose=0, shuffle=False)
+    def train(self, minutes, *callbacks):
+        callbacks = [kerasgen.callbacks.TimeLimit(minutes), *callbacks]
+        self.model.fit(self.dataset, epochs=10**6, callbacks=callbacks, verbose=0, shuffle=False)
 
     def sample(self, count, seed=0):
         return self.model.generate(count, seed=seed)
@@ -119,6 +122,8 @@ def main():
     print_header(f"Quality of a GAN, {arguments.part}", **vars(arguments))
     where = {"source": arguments.data, "image_size": SIDE, "data_dir": arguments.data_dir}
     judge = Judge(where)
+    if arguments.part == "seeds":
+        return try_seeds(arguments, judge, where)
     makers = make_peers(arguments) if arguments.part == "peers" else make_arms(arguments)
     found, rows = {}, []
     for seed in arguments.seeds:
@@ -145,6 +150,27 @@ def main():
         kerasgen.plots.write_grid(arguments.out, np.stack(rows))
     if arguments.figure:
         draw(found).savefig(arguments.figure, dpi=120)
+
+
+def try_seeds(arguments, judge, where):
+    rows, drawn = [], []
+    for seed in arguments.seeds:
+        contender = Ours(arguments, judge.channels, seed)
+        contender.load(**where)
+        guard = kerasgen.callbacks.CollapseGuard(contender.dataset, action="warn")
+        contender.train(arguments.minutes[-1], guard)
+        distance, coverage, samples = judge.measure(contender)
+        drawn.append(samples[:8])
+        said = ", ".join(f"{v['kind']} ({v['epoch']})" for v in guard.verdicts) or "nothing"
+        epochs = len(guard.history)
+        rows.append(
+            [str(seed), contender.steps, epochs, f"{distance:.3f}", f"{coverage:.3f}", said]
+        )
+        print(f"seed {seed}: {rows[-1][1:]}", flush=True)
+    columns = ["seed", "steps", "epochs", "FD", "coverage", "the guard said (epoch)"]
+    print_table(columns, [[str(cell) for cell in row] for row in rows])
+    if arguments.out:
+        kerasgen.plots.write_grid(arguments.out, np.stack(drawn))
 
 
 def make_peers(arguments):

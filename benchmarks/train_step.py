@@ -27,12 +27,17 @@ what products of 2,048 x 2,048 matrices reach in the same rounds.
 
 Steps are timed one by one in blocks; the contenders take turns, another one first each round.
 Every weight of every contender must have moved in the end.
+
+With `--memory` nothing is timed: each contender takes its warm-up steps in a process of its own,
+whose peak memory is told, and what of it was there once the libraries were imported.
 """
 
 import argparse
 import dataclasses
 import importlib.util
 import math
+import multiprocessing
+import resource
 
 import keras
 import numpy as np
@@ -134,6 +139,7 @@ def parse_arguments():
     parser.add_argument("--block", type=int, default=20, help="steps of a contender in a round")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before the first round")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -249,21 +255,60 @@ class Peak:
         self.rates.append(3 * 2 * MATRIX**3 / watch.read()[0] / 1e9)
 
 
-def make_contenders(shape, arguments):
-    models = {
-        "kerasgen": make_kerasgen(shape, arguments.seed),
-        "kerasgen, no noise": make_kerasgen(shape, arguments.seed, instance_noise=0.0),
-        "documented": make_documented(shape, arguments.seed),
-    }
+def makers(shape, arguments):
+    """Dict of a contender's name to the function that makes its model."""
+    seed, found = arguments.seed, {}
+    found["kerasgen"] = lambda: make_kerasgen(shape, seed)
+    found["kerasgen, no noise"] = lambda: make_kerasgen(shape, seed, instance_noise=0.0)
+    found["documented"] = lambda: make_documented(shape, seed)
     if arguments.precision != "float32":
         name = f"kerasgen {arguments.precision}"
-        models[name] = make_kerasgen(shape, arguments.seed, arguments.precision)
+        found[name] = lambda: make_kerasgen(shape, seed, arguments.precision)
+    return found
+
+
+def pytorch_takes_part(shape):
+    square = shape[0] == shape[1] and shape[0] & (shape[0] - 1) == 0
+    return square and importlib.util.find_spec("torch") is not None
+
+
+def make_contenders(shape, arguments):
+    models = {name: make() for name, make in makers(shape, arguments).items()}
     check_equal_start(models)
     contenders = {name: make_contender(model, shape, arguments) for name, model in models.items()}
-    square = shape[0] == shape[1] and shape[0] & (shape[0] - 1) == 0
-    if square and importlib.util.find_spec("torch") is not None:
+    if pytorch_takes_part(shape):
         contenders["pytorch"] = make_pytorch(shape, arguments)
     return contenders
+
+
+def report_memory(size, arguments):
+    shape = tuple(map(int, size.split("x")))
+    names = [*makers(shape, arguments), *(["pytorch"] if pytorch_takes_part(shape) else [])]
+    rows = []
+    for name in names:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            before, peak = pool.apply(measure_memory, (name, shape, arguments))
+        rows.append([f"{size} {name}", f"{peak:.0f}", f"{before:.0f}", f"{peak - before:.0f}"])
+    print_table(["memory, MiB", "peak", "after the imports", "more"], rows)
+
+
+def measure_memory(name, shape, arguments):
+    """Peak memory of this process before and after the warm-up steps of a contender, MiB."""
+    if name == "pytorch":
+        importlib.import_module("torch")
+    before = peak_memory()
+    if name == "pytorch":
+        contender = make_pytorch(shape, arguments)
+    else:
+        contender = make_contender(makers(shape, arguments)[name](), shape, arguments)
+    for _ in range(arguments.warm_up):
+        contender.step()
+    check_moved(name, contender)
+    return before, peak_memory()
+
+
+def peak_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def check_equal_start(models):
@@ -339,6 +384,9 @@ def main():
     arguments = parse_arguments()
     print_header("Training step", **vars(arguments))
     for size in arguments.sizes:
+        if arguments.memory:
+            report_memory(size, arguments)
+            continue
         keras.utils.set_random_seed(arguments.seed)
         contenders = make_contenders(tuple(map(int, size.split("x"))), arguments)
         dtypes = ["float32"] + ["bfloat16"] * (arguments.precision == "mixed_bfloat16")

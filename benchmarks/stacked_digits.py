@@ -1,0 +1,132 @@
+"""Counts the modes that a GAN draws of three handwritten digits, stacked as a picture's channels.
+
+Every picture stacks three of the embedded digits at 32x32, chosen at random, so that the data has
+1,000 modes, one for each triple of classes, all as likely. A classifier of single digits tells
+which of them a sample shows. Contenders take turns as in `gan_quality.py`:
+
+- kerasgen: the DCGAN as it is by default;
+- plain: kerasgen's networks by the settings of the DCGAN's paper (64 filters, transposed
+  convolutions, rate 2e-4, batches of 128), without noise, augmentation and moving average;
+- pytorch, if it is installed: the PyTorch examples' DCGAN.
+
+The measures are those of Srivastava, Valkov, Russell, Gutmann, Sutton: VEEGAN, 2017: modes among
+25,600 samples, and the divergence of their shares from equal ones, in nats; as many stacks of real
+digits get the numbers in the last row.
+"""
+
+import argparse
+import importlib.util
+
+import numpy as np
+from gan_peers import SIDE, PyTorchPeer
+from gan_quality import Ours
+from reporting import print_header, print_table, rotated
+from sklearn.model_selection import cross_val_score
+from sklearn.svm import SVC
+
+import kerasgen
+
+PICTURES = 20_000
+SAMPLES = 25_600
+BLOCK = 4  # pixels of the square whose mean the classifier sees: the digits have 8x8 pixels
+PLAIN = {
+    "generator_filters": 64,
+    "discriminator_filters": 64,
+    "upsampling": "transposed",
+    "augment": None,
+    "instance_noise": 0.0,
+    "ema_decay": 0.0,
+    "compile": {"learning_rate": 2e-4},
+}
+
+
+class Digits:
+    """The embedded digits, stacks of them, and what tells their classes.
+
+    Attributes:
+        pictures: uint8 array `(N, 32, 32, 1)`.
+        accuracy: float. Of the classifier, on digits that it wasn't fitted to.
+    """
+
+    def __init__(self):
+        data = kerasgen.data.load_images(
+            "digits", image_size=SIDE, labels=True, shuffle=False, drop_remainder=False
+        )
+        self.pictures, labels = kerasgen.data.collect_images(data)
+        self.classifier = SVC(C=10)
+        features = self.features(self.pictures)
+        self.accuracy = cross_val_score(self.classifier, features, labels, cv=5).mean()
+        self.classifier.fit(features, labels)
+
+    def features(self, pictures):
+        """Means of blocks: from uint8 `(N, 32, 32, 1)` to float `(N, 64)`."""
+        places = SIDE // BLOCK
+        blocks = pictures.reshape(len(pictures), places, BLOCK, places, BLOCK)
+        return blocks.mean((2, 4)).reshape(len(pictures), -1) / 255
+
+    def stack(self, count, seed):
+        """uint8 array `(count, 32, 32, 3)`."""
+        chosen = np.random.default_rng(seed).integers(0, len(self.pictures), (count, 3))
+        return np.moveaxis(self.pictures[chosen, ..., 0], 1, -1)
+
+    def count_modes(self, stacks):
+        """Tuple: modes drawn, and the divergence of their shares from equal ones, in nats."""
+        digits = np.moveaxis(stacks, -1, 1).reshape(-1, SIDE, SIDE, 1)
+        triples = self.classifier.predict(self.features(digits)).reshape(-1, 3)
+        counts = np.bincount(triples @ [100, 10, 1], minlength=1000)
+        shares = counts[counts > 0] / counts.sum()
+        return len(shares), np.sum(shares * np.log(1000 * shares))
+
+
+def make_contenders(arguments, seed):
+    plain = argparse.Namespace(**{**vars(arguments), "batch_size": 128})
+    contenders = {"kerasgen": Ours(arguments, 3, seed), "plain": Ours(plain, 3, seed, **PLAIN)}
+    if importlib.util.find_spec("torch") is not None:
+        contenders["pytorch"] = PyTorchPeer(3, seed)
+    return contenders
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, nargs="+", default=[5, 20])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", help="picture: 8 samples of each contender, a row each")
+    parser.set_defaults(batch_size=32, precision="float32", set={})
+    arguments = parser.parse_args()
+    print_header("Stacked digits", **vars(arguments))
+    digits = Digits()
+    print(f"Accuracy of the classifier on single digits: {digits.accuracy:.3f}")
+    found, drawn = {}, []
+    for seed in arguments.seeds:
+        contenders = make_contenders(arguments, seed)
+        for contender in contenders.values():
+            contender.load(source=digits.stack(PICTURES, seed))
+        before = 0.0
+        for turn, minutes in enumerate(arguments.minutes):
+            for name in rotated(list(contenders), turn):
+                contenders[name].train(minutes - before)
+                samples = contenders[name].sample(SAMPLES)
+                modes, divergence = digits.count_modes(samples)
+                found.setdefault(name, {}).setdefault(minutes, []).append((modes, divergence))
+                print(
+                    f"seed {seed}, {minutes:g} min, {name}: {contenders[name].steps} steps, "
+                    f"{modes} modes, divergence {divergence:.3f}",
+                    flush=True,
+                )
+                if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
+                    drawn.append(samples[:8])
+            before = minutes
+    real = digits.count_modes(digits.stack(SAMPLES, -1 % 2**32))
+    found["real stacks"] = {minutes: [real] for minutes in arguments.minutes}
+    rows = []
+    for name, times in found.items():
+        medians = [np.median(values, axis=0) for values in times.values()]
+        rows.append([name, *(f"{modes:.0f} ({far:.3f})" for modes, far in medians)])
+    columns = ["modes of 1,000 (divergence)", *(f"{m:g} min" for m in arguments.minutes)]
+    print_table(columns, rows)
+    if arguments.out:
+        kerasgen.plots.write_grid(arguments.out, np.stack(drawn))
+
+
+if __name__ == "__main__":
+    main()

@@ -125,9 +125,32 @@ def main():
     if arguments.part == "seeds":
         return try_seeds(arguments, judge, where)
     makers = make_peers(arguments) if arguments.part == "peers" else make_arms(arguments)
+
+    def make(seed):
+        return {name: make(judge.channels, seed) for name, make in makers.items()}
+
+    found = take_turns(arguments, make, where, judge.measure, "FD {:.3f}, coverage {:.3f}")
+    print_quality(found, arguments)
+    if arguments.figure:
+        draw(found).savefig(arguments.figure, dpi=120)
+
+
+def take_turns(arguments, make, where, measure, told):
+    """Trains contenders up to each time of measurement, and measures outside the clock.
+
+    Args:
+        arguments: with `seeds`, `minutes`, and `out`, where 8 samples of each go in the end.
+        make: function from a seed to a dict of name -> contender.
+        where: dict of what `load_images` takes.
+        measure: function from a contender to two floats and its samples, uint8.
+        told: str, in which the two are filled in.
+
+    Returns:
+        Dict of name -> dict of minutes -> list of the pairs, one of each seed.
+    """
     found, rows = {}, []
     for seed in arguments.seeds:
-        contenders = {name: make(judge.channels, seed) for name, make in makers.items()}
+        contenders = make(seed)
         for contender in contenders.values():
             contender.load(**where)
         before = 0.0
@@ -135,21 +158,19 @@ def main():
             for name in rotated(list(contenders), turn):
                 contender = contenders[name]
                 contender.train(minutes - before)
-                distance, coverage, samples = judge.measure(contender)
-                found.setdefault(name, {}).setdefault(minutes, []).append((distance, coverage))
+                *pair, samples = measure(contender)
+                found.setdefault(name, {}).setdefault(minutes, []).append(pair)
                 print(
                     f"seed {seed}, {minutes:g} min, {name}: {contender.steps} steps, "
-                    f"FD {distance:.3f}, coverage {coverage:.3f}",
+                    f"{told.format(*pair)}",
                     flush=True,
                 )
                 if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
                     rows.append(samples[:8])
             before = minutes
-    print_quality(found, arguments)
     if arguments.out:
         kerasgen.plots.write_grid(arguments.out, np.stack(rows))
-    if arguments.figure:
-        draw(found).savefig(arguments.figure, dpi=120)
+    return found
 
 
 def try_seeds(arguments, judge, where):
@@ -193,12 +214,7 @@ def make_arms(arguments):
 
 
 def print_quality(found, arguments):
-    columns = ["FD (coverage), medians", *(f"{minutes:g} min" for minutes in arguments.minutes)]
-    rows = []
-    for name, times in found.items():
-        medians = [np.median(values, axis=0) for values in times.values()]
-        rows.append([name, *(f"{distance:.2f} ({cover:.3f})" for distance, cover in medians)])
-    print_table(columns, rows)
+    print_medians("FD (coverage), medians", found, arguments, "{:.2f} ({:.3f})")
     ours = found.get("kerasgen")
     peers = {name: times for name, times in found.items() if name in PEERS}
     if not ours or not peers:
@@ -212,6 +228,14 @@ def print_quality(found, arguments):
         f"Best peer after {last:g} minutes: {best}, FD {final[best]:.2f}; kerasgen {own:.2f}, "
         f"{own / final[best]:.3f} of it. kerasgen is as good after {np.median(ends):.2f} minutes."
     )
+
+
+def print_medians(title, found, arguments, told):
+    rows = []
+    for name, times in found.items():
+        medians = [np.median(pairs, axis=0) for pairs in times.values()]
+        rows.append([name, *(told.format(*pair) for pair in medians)])
+    print_table([title, *(f"{minutes:g} min" for minutes in arguments.minutes)], rows)
 
 
 def time_to(times, place, distance):

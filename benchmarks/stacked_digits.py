@@ -19,8 +19,8 @@ import importlib.util
 
 import numpy as np
 from gan_peers import SIDE, PyTorchPeer
-from gan_quality import Ours
-from reporting import print_header, print_table, rotated
+from gan_quality import Ours, print_medians, take_turns
+from reporting import print_header
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
@@ -96,36 +96,21 @@ def main():
     print_header("Stacked digits", **vars(arguments))
     digits = Digits()
     print(f"Accuracy of the classifier on single digits: {digits.accuracy:.3f}")
-    found, drawn = {}, []
-    for seed in arguments.seeds:
-        contenders = make_contenders(arguments, seed)
-        for contender in contenders.values():
-            contender.load(source=digits.stack(PICTURES, seed))
-        before = 0.0
-        for turn, minutes in enumerate(arguments.minutes):
-            for name in rotated(list(contenders), turn):
-                contenders[name].train(minutes - before)
-                samples = contenders[name].sample(SAMPLES)
-                modes, divergence = digits.count_modes(samples)
-                found.setdefault(name, {}).setdefault(minutes, []).append((modes, divergence))
-                print(
-                    f"seed {seed}, {minutes:g} min, {name}: {contenders[name].steps} steps, "
-                    f"{modes} modes, divergence {divergence:.3f}",
-                    flush=True,
-                )
-                if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
-                    drawn.append(samples[:8])
-            before = minutes
-    real = digits.count_modes(digits.stack(SAMPLES, -1 % 2**32))
+
+    def measure(contender):
+        samples = contender.sample(SAMPLES)
+        return *digits.count_modes(samples), samples
+
+    found = take_turns(
+        arguments,
+        lambda seed: make_contenders(arguments, seed),
+        {"source": digits.stack(PICTURES, seed=0)},
+        measure,
+        "{} modes, divergence {:.3f}",
+    )
+    real = digits.count_modes(digits.stack(SAMPLES, seed=1))
     found["real stacks"] = {minutes: [real] for minutes in arguments.minutes}
-    rows = []
-    for name, times in found.items():
-        medians = [np.median(values, axis=0) for values in times.values()]
-        rows.append([name, *(f"{modes:.0f} ({far:.3f})" for modes, far in medians)])
-    columns = ["modes of 1,000 (divergence)", *(f"{m:g} min" for m in arguments.minutes)]
-    print_table(columns, rows)
-    if arguments.out:
-        kerasgen.plots.write_grid(arguments.out, np.stack(drawn))
+    print_medians("modes of 1,000 (divergence)", found, arguments, "{:.0f} ({:.3f})")
 
 
 if __name__ == "__main__":

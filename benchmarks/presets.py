@@ -1,9 +1,9 @@
 """Makes the presets of the zoo, checks their recipes, exports them, and writes README's table.
 
 python benchmarks/presets.py make NAME      # trains by the recipe, measures, replaces the preset
-python benchmarks/presets.py band NAME      # a tenth of it with five other seeds, into the recipe
+python benchmarks/presets.py band NAME      # a tenth of it with other seeds, into the recipe
 python benchmarks/presets.py check NAME     # a tenth with the recipe's own seed ends in that band
-python benchmarks/presets.py finetune NAME --data DIR --minutes 5   # from it, and from nothing
+python benchmarks/presets.py finetune NAME --data DIR --minutes 5 --seeds 1 2   # and from nothing
 python benchmarks/presets.py export         # saved_models/NAME/1 of each, and models.config
 python benchmarks/presets.py table          # README's table of all
 
@@ -44,7 +44,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- presets -->", "<!-- end of presets -->"
 TIMED = 512  # pictures
 TIMED_CLIPS = 16
-SEEDS = (1, 2, 3, 4, 5)
 CONFIDENCE = 0.99
 
 
@@ -83,17 +82,17 @@ def make(name, run, scratch):
     print(f"Preset: {target}, {sum(f.stat().st_size for f in target.iterdir()) / 1e6:.1f} MB")
 
 
-def band(name, scratch):
+def band(name, seeds, scratch):
     """Trains a tenth with several seeds, and writes what came of it into recipe and preset."""
     recipe = load_recipe(name)
     own = recipe.get("fit", {}).get("seed", 0)
-    if own in SEEDS:
+    if own in seeds:
         raise SystemExit(f"A band comes of other seeds than the recipe's own, {own}.")
-    runs = [tenth(name, seed, scratch / str(seed)) for seed in SEEDS]
+    runs = [tenth(name, seed, scratch / str(seed)) for seed in seeds]
     (judged,) = {measure for measure, _ in runs}
-    spread = {"seeds": list(SEEDS), judged: [float(f"{value:.4g}") for _, value in runs]}
+    spread = {"seeds": list(seeds), judged: [float(f"{value:.4g}") for _, value in runs]}
     low, high = interval(spread[judged])
-    print(f"{name}: {judged} of seeds {SEEDS}: {spread[judged]}, so within [{low:.4g}, {high:.4g}]")
+    print(f"{name}: {judged} of seeds {seeds}: {spread[judged]}, so within [{low:.4g}, {high:.4g}]")
     path = RECIPES / f"{name}.toml"
     path.write_text(with_spread(path.read_text("utf-8"), spread), "utf-8")
     preset = COLLECTION / name
@@ -136,10 +135,10 @@ def tenth(name, seed, run):
     return "MSE", _measures(run)["MSE"]["value"]
 
 
-def finetune(name, data, minutes, scratch):
+def finetune(name, data, minutes, seeds, scratch):
     """Trains on other pictures from a preset and from nothing: how the kernel distance falls."""
     rows = []
-    for seed in SEEDS[:2]:
+    for seed in seeds:
         courses = {}
         for start in ("from", "recipe"):
             run = scratch / f"{start}-{seed}"
@@ -340,6 +339,9 @@ def main():
     parser.add_argument("--run", type=pathlib.Path, help="a run of the recipe, or where to put one")
     parser.add_argument("--data", help="what finetune trains on")
     parser.add_argument("--minutes", type=float, default=5, help="of each training of finetune")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5], help="of band and of finetune"
+    )
     arguments = parser.parse_args()
     if arguments.what not in ("export", "table") and arguments.name is None:
         parser.error(f"{arguments.what} needs a name")
@@ -348,11 +350,13 @@ def main():
         if arguments.what == "make":
             return make(arguments.name, arguments.run, scratch)
         if arguments.what == "band":
-            return band(arguments.name, scratch)
+            return band(arguments.name, arguments.seeds, scratch)
         if arguments.what == "check":
             return check(arguments.name, scratch)
         if arguments.what == "finetune":
-            return finetune(arguments.name, arguments.data, arguments.minutes, scratch)
+            return finetune(
+                arguments.name, arguments.data, arguments.minutes, arguments.seeds, scratch
+            )
         return export(scratch) if arguments.what == "export" else write_table()
 
 

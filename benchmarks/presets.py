@@ -4,7 +4,7 @@ python benchmarks/presets.py make NAME      # trains by the recipe, measures, re
 python benchmarks/presets.py band NAME      # a tenth of it with other seeds, into the recipe
 python benchmarks/presets.py check NAME     # a tenth with the recipe's own seed ends in that band
 python benchmarks/presets.py finetune NAME --data DIR --minutes 5 --seeds 1 2   # and from nothing
-python benchmarks/presets.py export         # saved_models/NAME/1 of each, and models.config
+python benchmarks/presets.py export [NAME]  # saved_models/NAME/1, of each without a name
 python benchmarks/presets.py table          # README's table of all
 
 A recipe that names a folder finds it in the working directory.
@@ -182,10 +182,10 @@ def with_spread(text, spread):
     return head.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n" + (card and f"\n{card}") + tail
 
 
-def export(scratch):
-    """Version 1 of each preset, in the place of what there was of it."""
+def export(names, scratch):
+    """Version 1 of presets, in the place of what there was of them, and `models.config` of all."""
     out = ROOT / "saved_models"
-    for name in kerasgen.list_presets():
+    for name in names:
         _succeed("export", name, "--out", scratch, "--model-version", 1)
         shutil.rmtree(out / name, ignore_errors=True)
         shutil.move(scratch / name, out / name)
@@ -335,7 +335,7 @@ def _speed(model, batch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("make", "band", "check", "finetune", "export", "table"))
-    parser.add_argument("name", nargs="?", help="of the recipe; not for export and table")
+    parser.add_argument("name", nargs="?", help="of the recipe; not for table")
     parser.add_argument("--run", type=pathlib.Path, help="a run of the recipe, or where to put one")
     parser.add_argument("--data", help="what finetune trains on")
     parser.add_argument("--minutes", type=float, default=5, help="of each training of finetune")
@@ -357,7 +357,10 @@ def main():
             return finetune(
                 arguments.name, arguments.data, arguments.minutes, arguments.seeds, scratch
             )
-        return export(scratch) if arguments.what == "export" else write_table()
+        if arguments.what == "export":
+            names = [arguments.name] if arguments.name else kerasgen.list_presets()
+            return export(names, scratch)
+        return write_table()
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def finetune(name, data, minutes, seeds, scratch):
         ended, wanted = min(courses["recipe"], key=lambda point: point[1])
         reached = [at for at, distance in courses["from"] if distance <= wanted]
         least = min(distance for _, distance in courses["from"])
-        rows.append([seed, f"{wanted:.4f}", f"{ended:.1f}"])
+        rows.append([str(seed), f"{wanted:.4f}", f"{ended:.1f}"])
         rows[-1] += [f"{reached[0]:.1f}" if reached else "not reached", f"{least:.4f}"]
     print_table(
         ["seed", "least KD from nothing", "at min", "from the preset at min", "least"], rows

@@ -112,6 +112,21 @@ def test_a_band_is_written_into_recipe_and_preset(program, tmp_path, monkeypatch
     assert recipe["evaluation"]["tenth"] == expected
 
 
+def test_finetuning_tells_when_the_preset_was_as_good(program, tmp_path, monkeypatch, capsys):
+    courses = {"--from": [(1, 0.3), (2, 0.1)], "--recipe": [(1, 0.5), (2, 0.2), (3, 0.4)]}
+
+    def train(*arguments):
+        run = pathlib.Path(arguments[-1])
+        run.mkdir()
+        lines = [json.dumps({"minutes": at, "kd": kd}) for at, kd in courses[arguments[1]]]
+        (run / "evaluations.jsonl").write_text("\n".join(lines))
+
+    monkeypatch.setattr(program, "_succeed", train)
+    program.finetune("dcgan_landscapes_64", "photos", 5, [7], tmp_path)
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.split() == ["7", "0.2000", "2.0", "2.0", "0.1000"]
+
+
 def test_a_preset_of_clips_is_made_from_its_horizons(program, tmp_path, monkeypatch, capsys):
     for index in range(30):
         frame = np.full((20, 24), 30, np.uint8)

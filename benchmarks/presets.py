@@ -88,6 +88,8 @@ def band(name, seeds, scratch):
     own = recipe.get("fit", {}).get("seed", 0)
     if own in seeds:
         raise SystemExit(f"A band comes of other seeds than the recipe's own, {own}.")
+    if len(set(seeds)) < 3:
+        raise SystemExit(f"A band comes of three seeds or more. Received: --seeds {seeds}")
     runs = [tenth(name, seed, scratch / str(seed)) for seed in seeds]
     (judged,) = {measure for measure, _ in runs}
     spread = {"seeds": list(seeds), judged: [float(f"{value:.4g}") for _, value in runs]}

@@ -103,6 +103,9 @@ def test_a_band_is_written_into_recipe_and_preset(program, tmp_path, monkeypatch
     model.save_to_preset(collection / "dcgan_digits_32", load_recipe("dcgan_digits_32"))
     for _ in range(2):  # the second time in the place of the first
         program.band("dcgan_digits_32", [1, 2, 3, 4, 5], tmp_path)
+    for seeds in ([1, 2], [1, 2, 2], [0, 1, 2]):  # before anything is trained
+        with pytest.raises(SystemExit, match="A band comes of"):
+            program.band("dcgan_digits_32", seeds, tmp_path)
     expected = {"seeds": [1, 2, 3, 4, 5], "FD": [1.1, 1.2, 1.3, 1.4, 1.5]}
     written = tomllib.loads((recipes / "dcgan_digits_32.toml").read_text())
     before = tomllib.loads(text)

@@ -1,8 +1,8 @@
 """Measures one training step of a GAN: kerasgen's DCGAN against the Keras documentation's method.
 
-Both contenders train the same networks (kerasgen's own `build_generator` and
-`build_discriminator`, same initial weights) on the same batches with the same Adam settings, and
-both steps run as the train function that Keras compiles for `fit`:
+Both contenders train the same networks (what `build_generator` and `build_discriminator` make, with
+the same initial weights, the documented one of Keras' own layers) on the same batches with the same
+Adam settings, and both steps run as the train function that Keras compiles for `fit`:
 
 - kerasgen: `DCGAN.train_step`. One generator pass serves both updates, the discriminator sees
   real and generated pictures in two passes. The step also draws instance noise for both, and
@@ -154,6 +154,7 @@ def make_kerasgen(shape, seed, policy="float32", **settings):
         latent_dim=LATENT_DIM,
         generator_filters=GENERATOR_FILTERS,
         discriminator_filters=DISCRIMINATOR_FILTERS,
+        upsampling="transposed",
         seed=seed,
         dtype=policy,
         **settings,
@@ -164,12 +165,23 @@ def make_kerasgen(shape, seed, policy="float32", **settings):
 
 def make_documented(shape, seed):
     model = DocumentedGAN(
-        build_generator(shape, LATENT_DIM, GENERATOR_FILTERS, seed=2 * seed),
-        build_discriminator(shape, DISCRIMINATOR_FILTERS, seed=2 * seed + 1),
+        of_keras(build_generator(shape, LATENT_DIM, GENERATOR_FILTERS, seed=2 * seed)),
+        of_keras(build_discriminator(shape, DISCRIMINATOR_FILTERS, seed=2 * seed + 1)),
         seed,
     )
     model.compile(adam(), adam())
     return model
+
+
+def of_keras(network):
+    """The same network of Keras' own layers, with the same weights."""
+
+    def own(layer):
+        return getattr(keras.layers, type(layer).__name__).from_config(layer.get_config())
+
+    twin = keras.models.clone_model(network, clone_function=own)
+    twin.set_weights(network.get_weights())
+    return twin
 
 
 def trained_weights(model):

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kerasgen.layers.batch_normalization import BatchNormalization
+
 
 @keras.saving.register_keras_serializable("kerasgen")
 class ConditionalBatchNormalization(keras.layers.Layer):
@@ -36,7 +38,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         self.momentum = momentum
         self.epsilon = epsilon
         self.synchronized = synchronized
-        self.norm = keras.layers.BatchNormalization(
+        self.norm = BatchNormalization(
             momentum=momentum,
             epsilon=epsilon,
             center=False,

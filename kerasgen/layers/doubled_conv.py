@@ -2,6 +2,9 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+from kerasgen.layers.strided_conv import double
 
 # Which of a 3-kernel's entries meet a pixel's two copies, for each offset of a 4-kernel.
 SPREAD = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], "float32")
@@ -39,9 +42,9 @@ class DoubledConv2D(keras.layers.Conv2D):
         super().__init__(filters, **{**kwargs, **fixed})
 
     def convolution_op(self, inputs, kernel):
-        spread = keras.ops.cast(SPREAD, kernel.dtype)
-        kernel = keras.ops.einsum("ai,bj,ijcf->abfc", spread, spread, kernel)
-        return keras.ops.conv_transpose(inputs, kernel, strides=2, padding="same")
+        kernel = tf.convert_to_tensor(kernel)
+        spread = tf.cast(SPREAD, kernel.dtype)
+        return double(inputs, tf.einsum("ai,bj,ijcf->abfc", spread, spread, kernel))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

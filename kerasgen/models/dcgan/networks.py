@@ -4,7 +4,10 @@ import keras
 from keras import layers
 
 from kerasgen.layers import (
+    BatchNormalization,
     ConditionalBatchNormalization,
+    Conv2D,
+    Conv2DTranspose,
     DoubledConv2D,
     MinibatchStdDev,
     SpectralNorm,
@@ -47,7 +50,7 @@ class _Parts:
     def convolution(self, filters, kernel_size, stride=1, bias=True, transposed=False):
         return self._normed(
             self(
-                layers.Conv2DTranspose if transposed else layers.Conv2D,
+                Conv2DTranspose if transposed else Conv2D,
                 filters,
                 kernel_size,
                 strides=stride,
@@ -77,7 +80,7 @@ class _Parts:
         kwargs = {"momentum": BATCH_NORM_MOMENTUM, "synchronized": self.synchronized}
         if num_classes:
             return self(ConditionalBatchNormalization, num_classes, **kwargs)
-        return self(layers.BatchNormalization, **kwargs)
+        return self(BatchNormalization, **kwargs)
 
     def _normed(self, layer):
         if not self.spectral:

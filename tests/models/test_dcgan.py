@@ -225,6 +225,11 @@ def test_spectral_norms_take_one_iteration_a_discriminator_step():
     assert len(model._spectral_norms) == 3  # two stages and the logit
 
 
+def rates_of(model):
+    optimizers = (model.generator_optimizer, model.discriminator_optimizer)
+    return tuple(optimizer.learning_rate.numpy() for optimizer in optimizers)
+
+
 def test_what_is_left_open_is_chosen_and_explained():
     lines = []
     model = kerasgen.DCGAN((8, 8, 3))
@@ -235,14 +240,14 @@ def test_what_is_left_open_is_chosen_and_explained():
         "discriminator_filters": 32,
         "upsampling": "resize",
         "augment": ("color", "translation", "cutout"),
-        "learning_rate": 0.001,
+        "learning_rate": (0.002, 0.001),
     }
     assert list(model.choices) == list(values)
     for line, (name, value) in zip(lines[-len(values) :], values.items(), strict=True):
         assert f"By default {name}={value!r}, " in line
     assert model.augment == values["augment"] and model.upsampling == "resize"
     assert kerasgen.DCGAN((8, 8, 1)).upsampling == "transposed"
-    assert float(model.generator_optimizer.learning_rate) == np.float32(0.001)
+    assert rates_of(model) == (np.float32(0.002), np.float32(0.001))
     # Alpha has no colours, and many stages are wide enough.
     assert kerasgen.DCGAN((8, 8, 4)).augment == ("translation", "cutout")
     assert defaults.complete((128, 256, 3), generator_filters=None)[0] == [16]
@@ -252,6 +257,9 @@ def test_what_is_asked_for_is_not_chosen():
     model = small(augment=None, upsampling="transposed")
     model.compile(learning_rate=2e-4)
     assert model.choices == {} and model.augment == ()
+    assert rates_of(model) == (np.float32(2e-4), np.float32(2e-4))
+    model.compile(learning_rate=[3e-4, 1e-4])
+    assert model.choices == {} and rates_of(model) == (np.float32(3e-4), np.float32(1e-4))
     model.compile(generator_optimizer="sgd", discriminator_optimizer="sgd")
     assert model.choices == {}
     model.compile(generator_optimizer="sgd")  # the other one is chosen
@@ -486,8 +494,11 @@ def test_bad_compile_arguments_are_named():
     model = kerasgen.DCGAN(**SMALL)
     with pytest.raises(ValueError, match="non_saturating"):
         model.compile(loss="non_saturated")
-    with pytest.raises(ValueError, match="learning_rate=0"):
-        model.compile(learning_rate=0)
+    for wrong in (0, [1e-3, 0]):
+        with pytest.raises(ValueError, match="learning_rate=0"):
+            model.compile(learning_rate=wrong)
+    with pytest.raises(ValueError, match=r"a pair of .* learning_rate=\[0.1\]"):
+        model.compile(learning_rate=[0.1])
     with pytest.raises(ValueError, match="Did you mean.*'wgan_gp'"):
         model.compile(penalty="wgan-gp")
     with pytest.raises(ValueError, match="discriminator_steps=0"):

@@ -241,7 +241,8 @@ class DCGAN(LatentGenerator):
                 "r1_r2" or "wgan_gp"; or None. Defaults to None.
             discriminator_steps: int. Updates of the discriminator for each of the generator, all
                 with the same real pictures and fake ones of their own. Defaults to 1.
-            learning_rate: float or None. Rate of the default optimizers. Defaults to None: 1e-3.
+            learning_rate: float, or a pair of the generator's and the discriminator's, or None.
+                Rate of the default optimizers. Defaults to None: (2e-3, 1e-3).
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 
@@ -252,7 +253,14 @@ class DCGAN(LatentGenerator):
                 sense here.
         """
         (learning_rate,), reasons = defaults.complete(self.image_shape, learning_rate=learning_rate)
-        self.check_compile(kwargs, learning_rate)
+        rates = learning_rate if isinstance(learning_rate, (tuple, list)) else [learning_rate] * 2
+        if len(rates) != 2:
+            raise ValueError(
+                "`learning_rate` must be a number, or a pair of the generator's and the "
+                f"discriminator's. Received: learning_rate={learning_rate!r}"
+            )
+        for rate in rates:
+            self.check_compile(kwargs, rate)
         whole("discriminator_steps", discriminator_steps, 1)
         loss, penalty = losses.get(loss), losses.get_penalty(penalty)
         if isinstance(loss, losses.RelativisticPaired) and penalty and penalty.interval > 1:
@@ -261,9 +269,9 @@ class DCGAN(LatentGenerator):
                 f"`interval` at 1. Received: interval={penalty.interval}"
             )
 
-        def adam():
-            return keras.optimizers.Adam(learning_rate, beta_1=0.5)
-
+        generator_adam, discriminator_adam = (
+            keras.optimizers.Adam(rate, beta_1=0.5) for rate in rates
+        )
         super().compile(optimizer=None, **kwargs)
         self.choices.pop("learning_rate", None)  # of an earlier `compile`
         if generator_optimizer is None or discriminator_optimizer is None:
@@ -272,10 +280,10 @@ class DCGAN(LatentGenerator):
         self.penalty = penalty
         self.discriminator_steps = int(discriminator_steps)
         self.generator_optimizer = self.build_optimizer(
-            generator_optimizer or adam(), self.generator.trainable_variables
+            generator_optimizer or generator_adam, self.generator.trainable_variables
         )
         self.discriminator_optimizer = self.build_optimizer(
-            discriminator_optimizer or adam(), self.discriminator.trainable_variables
+            discriminator_optimizer or discriminator_adam, self.discriminator.trainable_variables
         )
         self._compile_kwargs = kwargs
         names = ["generator_loss", "discriminator_loss", "real_score", "fake_score"]

@@ -65,12 +65,18 @@ def parse_arguments():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--contenders", nargs="+", default=["kerasgen", *PEERS])
     parser.add_argument("--arms", nargs="+", choices=ABLATION, default=list(ABLATION))
-    parser.add_argument("--batch-size", type=int, default=32, help="of kerasgen's model")
-    parser.add_argument("--precision", default="float32", help="of kerasgen's model")
-    parser.add_argument("--set", type=json.loads, default={}, help="JSON: kerasgen's arguments")
+    add_settings(parser)
     parser.add_argument("--out", help="picture: 8 samples of each contender, a row each")
     parser.add_argument("--figure", help="picture: distance over minutes")
     return parser.parse_args()
+
+
+def add_settings(parser):
+    """Adds the options that `Ours` reads."""
+    parser.add_argument("--batch-size", type=int, default=32, help="of kerasgen's model")
+    parser.add_argument("--precision", default="float32", help="of kerasgen's model")
+    parser.add_argument("--set", type=json.loads, default={}, help="JSON: kerasgen's arguments")
+    parser.add_argument("--compile", type=json.loads, default={}, help="the same of its compile")
 
 
 class Ours:
@@ -81,7 +87,7 @@ class Ours:
         self.batch_size = arguments.batch_size
         self.seed = seed
         self.model = kerasgen.DCGAN((SIDE, SIDE, channels), seed=seed, **settings)
-        self.model.compile(**(compile or {}))
+        self.model.compile(**arguments.compile, **(compile or {}))
 
     @property
     def steps(self):

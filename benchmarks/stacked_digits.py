@@ -19,7 +19,7 @@ import importlib.util
 
 import numpy as np
 from gan_peers import SIDE, PyTorchPeer
-from gan_quality import Ours, print_medians, take_turns
+from gan_quality import Ours, add_settings, print_medians, take_turns
 from reporting import print_header
 from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--minutes", type=float, nargs="+", default=[5, 20])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", help="picture: 8 samples of each contender, a row each")
-    parser.set_defaults(batch_size=32, precision="float32", set={})
+    add_settings(parser)
     arguments = parser.parse_args()
     print_header("Stacked digits", **vars(arguments))
     digits = Digits()

@@ -7,7 +7,7 @@ fifth larger on Fashion-MNIST, and pictures would depend on their batch.
 import keras
 from keras import layers
 
-from kerasgen.layers import SpectralNorm
+from kerasgen.layers import Conv2D, Conv2DTranspose, SpectralNorm
 from kerasgen.models.stages import num_stages, stage_filters
 
 
@@ -48,7 +48,7 @@ def build_encoder(image_shape, outputs, filters, seed, dtype):
     initializer = _Initializers(seed)
     image = x = keras.Input(image_shape, name="image")
     for width in stage_filters(filters, num_stages(image_shape)):
-        x = layers.Conv2D(
+        x = Conv2D(
             width, 4, strides=2, padding="same", kernel_initializer=initializer(), dtype=dtype
         )(x)
         x = _activation(x, dtype)
@@ -94,6 +94,6 @@ def build_decoder(image_shape, latent_dim, filters, seed, dtype, spectral_norm=F
 
 
 def _upwards(width, initializer, dtype):
-    return layers.Conv2DTranspose(
+    return Conv2DTranspose(
         width, 4, strides=2, padding="same", kernel_initializer=initializer, dtype=dtype
     )

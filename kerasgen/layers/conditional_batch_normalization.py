@@ -11,7 +11,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
     """Batch normalisation whose scale and shift depend on a label.
 
     The statistics are those of the whole batch. Called on a list: features `(B, ..., C)` and
-    int labels `(B,)`; returns features of the same shape.
+    int labels `(B,)`, or float weights of the classes `(B, num_classes)`; returns features of the
+    same shape.
 
     Args:
         num_classes: int.
@@ -58,10 +59,14 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         features, labels = inputs
         features = self.norm(features, training=training)
         new_shape = [-1, *[1] * (features.shape.rank - 2), features.shape[-1]]
-        scale, shift = (
-            tf.reshape(tf.gather(tf.cast(table, features.dtype), labels), new_shape)
-            for table in (self.scale, self.shift)
-        )
+
+        def choose(table):
+            table = tf.cast(table, features.dtype)
+            if labels.dtype.is_integer:
+                return tf.gather(table, labels)
+            return tf.cast(labels, features.dtype) @ table
+
+        scale, shift = (tf.reshape(choose(table), new_shape) for table in (self.scale, self.shift))
         return features * scale + shift
 
     def compute_output_shape(self, input_shape):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_twins import gradients
 
 from kerasgen.layers import Conv2D, Conv2DTranspose
 
@@ -34,27 +35,14 @@ def shape_of(kind, sides, channels, filters):
     return (3, sides[0] // 2, sides[1] // 2, filters), channels
 
 
-def all_gradients(layer, x):
-    """Outputs; gradients of inputs and weights; and those of a penalty on the inputs' gradient."""
-    weights = [variable.value for variable in layer.trainable_variables]
-    with tf.GradientTape(persistent=True) as outer:
-        outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            outputs = layer(x)
-            loss = tf.reduce_sum(tf.sin(tf.cast(outputs, tf.float32)))
-        slope = inner.gradient(loss, x)
-        penalty = tf.reduce_sum(tf.square(tf.cast(slope, tf.float32)))
-    return [outputs, *outer.gradient(loss, [x, *weights]), *outer.gradient(penalty, [x, *weights])]
-
-
 @pytest.mark.parametrize(("sides", "channels", "filters"), CASES)
 @pytest.mark.parametrize("kind", [Conv2D, Conv2DTranspose])
 def test_values_and_gradients_of_both_orders_are_those_of_keras(kind, sides, channels, filters):
     shape, filters = shape_of(kind, sides, channels, filters)
     ours, theirs = pair(kind, filters, shape)
     x = draw(shape, 10)
-    for found, expected in zip(all_gradients(ours, x), all_gradients(theirs, x), strict=True):
+    pairs = [[layer(x), *gradients(layer, x)] for layer in (ours, theirs)]
+    for found, expected in zip(*pairs, strict=True):
         scale = float(tf.reduce_max(tf.abs(expected)))
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * scale)
 
@@ -68,7 +56,7 @@ def test_half_precision_is_as_near_to_float32(kind, sides, channels, filters, dt
     _, exact = pair(kind, filters, shape)
     x = draw(shape, 10)
 
-    def gradients(layer, x):
+    def slopes(layer):
         with tf.GradientTape() as tape:
             tape.watch(x)
             loss = tf.reduce_sum(tf.cast(layer(x), tf.float32) ** 2) / 100
@@ -76,7 +64,7 @@ def test_half_precision_is_as_near_to_float32(kind, sides, channels, filters, dt
 
     assert half(x).dtype == half.compute_dtype
     limit = 0.03 if dtype == "mixed_bfloat16" else 0.005
-    for found, expected in zip(gradients(half, x), gradients(exact, x), strict=True):
+    for found, expected in zip(slopes(half), slopes(exact), strict=True):
         assert tf.norm(found - expected) < limit * tf.norm(expected)
 
 

@@ -13,7 +13,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     own: other ranks and axes, masks, renormalisation, synchronised statistics, and generating.
 
     Args:
-        As for `keras.layers.BatchNormalization`.
+        **kwargs: as for `keras.layers.BatchNormalization`.
 
     Example:
 

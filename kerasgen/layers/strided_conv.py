@@ -109,7 +109,7 @@ class Conv2D(keras.layers.Conv2D):
     time, and in half precision that of the kernel half of the time for features of up to 4x4.
 
     Args:
-        As for `keras.layers.Conv2D`.
+        **kwargs: as for `keras.layers.Conv2D`.
 
     Example:
 
@@ -133,7 +133,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
     precision gradients of kernels half of the time for features of up to 4x4.
 
     Args:
-        As for `keras.layers.Conv2DTranspose`.
+        **kwargs: as for `keras.layers.Conv2DTranspose`.
 
     Example:
 

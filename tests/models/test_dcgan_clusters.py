@@ -19,7 +19,7 @@ class TestClusteredDCGAN(ModelChecks):
     optimizers = ["generator_optimizer", "discriminator_optimizer"]
     falling = "discriminator_loss"
     shapes = [(12, 20, 3)]
-    epochs = 8
+    epochs = 8  # later on, the generator catches up
 
 
 def bright_and_dark(count=160):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import tensorflow as tf
-from sklearn.cluster import KMeans
 
 from kerasgen.data import collect_images
 
@@ -34,11 +33,16 @@ def find(data, num_clusters, seed):
         `(num_clusters,)`. Of fewer pictures than clusters, each is one; the others are empty, and
         far away.
     """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
     pictures, _ = collect_images(data, PICTURES)
     parts = np.array_split(pictures, -(-len(pictures) // 500))
     found = np.concatenate([codes(part.astype(np.float32) / 127.5 - 1) for part in parts])
     count = min(num_clusters, len(np.unique(found, axis=0)))
-    means = KMeans(count, n_init=1, random_state=seed).fit(found)
+    # Threads add up the means in any order, so that rounding would differ from run to run.
+    with threadpool_limits(1, "openmp"):
+        means = KMeans(count, n_init=1, random_state=seed).fit(found)
     centroids = np.full((num_clusters, found.shape[1]), 1e3, np.float32)
     centroids[:count] = means.cluster_centers_
     return centroids, np.bincount(means.labels_, minlength=num_clusters) / len(found)

@@ -48,8 +48,9 @@ class DCGAN(LatentGenerator):
         num_clusters: int or None. With clusters, both networks see to which of as many clusters a
             picture belongs, as they would see its class: more faithful and more diverse pictures,
             in the same time. `fit` finds the clusters before its first step; the latent's first
-            entries choose one, so that nothing else changes. Not together with `num_classes`, and
-            at most `latent_dim`. Defaults to None.
+            entries choose one, so that nothing else changes. About one for every hundred pictures,
+            up to 100, is a good number. Not together with `num_classes`, and at most `latent_dim`.
+            Defaults to None.
         upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
             checkerboards and takes as long (`kerasgen.layers.DoubledConv2D`), or None. Defaults
             to None: "transposed" for one channel, "resize" for several.

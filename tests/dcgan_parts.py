@@ -1,5 +1,7 @@
 """Small DCGANs, for the tests of these."""
 
+from model_checks import ModelChecks
+
 import kerasgen
 
 SMALL = {
@@ -14,3 +16,14 @@ def small(compiled=None, **changes):
     model = kerasgen.DCGAN(**{**SMALL, **changes})
     model.compile(**(compiled or {}))
     return model
+
+
+class DCGANChecks(ModelChecks):
+    """The contract's checks, of any DCGAN. Subclasses set `init_kwargs`."""
+
+    model_class = kerasgen.DCGAN
+    networks = ["generator", "discriminator"]
+    optimizers = ["generator_optimizer", "discriminator_optimizer"]
+    # The discriminator learns first: at equal logits its loss is 2 ln 2.
+    falling = "discriminator_loss"
+    epochs = 8  # later on, the generator catches up

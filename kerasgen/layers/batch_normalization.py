@@ -6,7 +6,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("kerasgen")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' `BatchNormalization`, whose training takes less than half of the time.
+    """Keras' `BatchNormalization`, whose training takes about half of the time.
 
     The same values to rounding, under the same names: in training, features `(B, H, W, C)` go
     through TensorFlow's fused operation, which Keras 3 leaves aside. Everything else is Keras'

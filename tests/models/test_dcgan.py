@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from dcgan_parts import SMALL, small
-from model_checks import ModelChecks
+from dcgan_parts import SMALL, DCGANChecks, small
 
 import kerasgen
 from kerasgen import losses
@@ -17,14 +16,8 @@ from kerasgen.models.dcgan import defaults
 from kerasgen.models.dcgan.augmentation import augment
 
 
-class TestDCGAN(ModelChecks):
-    model_class = kerasgen.DCGAN
+class TestDCGAN(DCGANChecks):
     init_kwargs = SMALL
-    networks = ["generator", "discriminator"]
-    optimizers = ["generator_optimizer", "discriminator_optimizer"]
-    # The discriminator learns first: at equal logits its loss is 2 ln 2.
-    falling = "discriminator_loss"
-    epochs = 8  # later on, the generator catches up
 
 
 class WithOptions(TestDCGAN):

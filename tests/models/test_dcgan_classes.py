@@ -2,21 +2,15 @@
 
 import numpy as np
 import tensorflow as tf
-from dcgan_parts import SMALL, small
-from model_checks import ModelChecks
+from dcgan_parts import SMALL, DCGANChecks, small
 
 import kerasgen
 from kerasgen.layers import ConditionalBatchNormalization
 
 
-class TestConditionalDCGAN(ModelChecks):
-    model_class = kerasgen.DCGAN
+class TestConditionalDCGAN(DCGANChecks):
     init_kwargs = {**SMALL, "num_classes": 3}
-    networks = ["generator", "discriminator"]
-    optimizers = ["generator_optimizer", "discriminator_optimizer"]
-    falling = "discriminator_loss"
     shapes = [(12, 20, 3)]
-    epochs = 8  # later on, the generator catches up
 
     def data(self, shape=None, **kwargs):
         images = super().data(shape, **kwargs)

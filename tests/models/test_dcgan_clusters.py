@@ -4,22 +4,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from dcgan_parts import SMALL, small
-from model_checks import ModelChecks
+from dcgan_parts import SMALL, DCGANChecks, small
 from sklearn.cluster import KMeans
 
 import kerasgen
 from kerasgen.models.dcgan import clusters
 
 
-class TestClusteredDCGAN(ModelChecks):
-    model_class = kerasgen.DCGAN
+class TestClusteredDCGAN(DCGANChecks):
     init_kwargs = {**SMALL, "num_clusters": 3}
-    networks = ["generator", "discriminator"]
-    optimizers = ["generator_optimizer", "discriminator_optimizer"]
-    falling = "discriminator_loss"
     shapes = [(12, 20, 3)]
-    epochs = 8  # later on, the generator catches up
 
 
 def bright_and_dark(count=160):
@@ -94,6 +88,8 @@ def test_what_cannot_be_is_refused():
     for wrong in ({"num_clusters": 9}, {"num_clusters": 3, "num_classes": 3}):
         with pytest.raises(ValueError, match="takes the place of `num_classes`"):
             small(**wrong)
+    with pytest.raises(ValueError, match="build it with `num_clusters`"):
+        small().find_clusters(bright_and_dark()[0])
 
 
 def test_a_saved_model_keeps_its_clusters(tmp_path):

@@ -276,8 +276,9 @@ class DCGAN(LatentGenerator):
                 `keras.Model.compile`.
 
         Raises:
-            ValueError: an unknown loss, penalty or optimizer, a rate that isn't positive, no
-                discriminator step, or a relativistic loss with a penalty at intervals.
+            ValueError: an unknown loss, penalty or optimizer, a rate that isn't positive, a
+                list of rates that isn't a pair, no discriminator step, or a relativistic loss with
+                a penalty at intervals.
             TypeError: an argument that Keras' `compile` doesn't know, or one that makes no
                 sense here.
         """
@@ -334,7 +335,12 @@ class DCGAN(LatentGenerator):
 
         Args:
             data: `tf.data.Dataset` of `kerasgen.data`, or uint8 array `(N, H, W, C)`.
+
+        Raises:
+            ValueError: data of another kind, or a model without clusters.
         """
+        if not self.num_clusters:
+            raise ValueError("The model has no clusters: build it with `num_clusters`.")
         shape = self.num_clusters, self.centroids.shape[1] + 1
 
         def find():

@@ -29,6 +29,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and mask is None
             and not (self.synchronized or self.renorm)
             and len(inputs.shape) == 4
+            and inputs.dtype != tf.float64
             and self.axis in (-1, 3)
         )
         if not fused:
@@ -36,8 +37,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         size = inputs.shape[-1]
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma.value if self.scale else tf.ones(size),
-            offset=self.beta.value if self.center else tf.zeros(size),
+            scale=tf.cast(self.gamma.value, "float32") if self.scale else tf.ones(size),
+            offset=tf.cast(self.beta.value, "float32") if self.center else tf.zeros(size),
             mean=[],
             variance=[],
             epsilon=self.epsilon,
@@ -46,5 +47,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         count = tf.cast(tf.size(inputs) // size, variance.dtype)
         variance *= (count - 1) / count
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving.value * self.momentum + value * (1 - self.momentum))
+            moved = tf.cast(moving.value, "float32") * self.momentum + value * (1 - self.momentum)
+            moving.assign(tf.cast(moved, moving.dtype))
         return outputs

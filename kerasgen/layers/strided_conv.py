@@ -1,4 +1,8 @@
-"""`Conv2D` and `Conv2DTranspose`: Keras' own, faster where a DCGAN spends its time."""
+"""`Conv2D` and `Conv2DTranspose`: Keras' own, faster where a DCGAN spends its time.
+
+Only in training are gradients their own: SavedModels can't hold those, and TensorFlow warns of
+each as it loads.
+"""
 
 import keras
 import tensorflow as tf
@@ -43,17 +47,21 @@ def double(features, kernel):
     def gradient(upstream):
         return halve(upstream, kernel), _kernel_gradient(upstream, features, kernel)
 
+    return _doubled(features, kernel), gradient
+
+
+def _doubled(features, kernel):
     batch, height, width, _ = tf.unstack(tf.shape(features))
     channels = kernel.shape[2]
     if channels > FEW_CHANNELS:
         shape = (batch, 2 * height, 2 * width, channels)
-        return tf.nn.conv2d_transpose(features, kernel, shape, 2, "SAME"), gradient
+        return tf.nn.conv2d_transpose(features, kernel, shape, 2, "SAME")
     # All four pixels of a square at once, which 2x2 features meet; squares lie across the border.
     squares = tf.reshape(kernel, (2, 2, 2, 2, channels, -1))  # a row is 2 * feature + place
     squares = tf.transpose(squares, (0, 2, 5, 1, 3, 4))[::-1, ::-1]
     squares = tf.reshape(squares, (2, 2, -1, 4 * channels))
     squares = tf.nn.conv2d(features, squares, 1, BORDER)
-    return tf.nn.depth_to_space(squares, 2)[:, 1:-1, 1:-1], gradient
+    return tf.nn.depth_to_space(squares, 2)[:, 1:-1, 1:-1]
 
 
 def _here(*tensors):
@@ -89,6 +97,12 @@ def _kernel_gradient(images, features, kernel):
     return tf.reshape(tf.transpose(products, (0, 2, 1, 3, 4, 5)), kernel.shape)
 
 
+def _finish(layer, outputs):
+    if layer.use_bias:
+        outputs += layer.bias
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
 def _fits(layer, sides, multiple):
     return (
         layer.kernel_size == (4, 4)
@@ -102,7 +116,7 @@ def _fits(layer, sides, multiple):
 
 @keras.saving.register_keras_serializable("kerasgen")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' `Conv2D`, with faster gradients for 4x4 kernels and strides of 2.
+    """Keras' `Conv2D`, with faster gradients in training for 4x4 kernels and strides of 2.
 
     The same values to rounding, under the same names. Where the kernel has 4x4 entries, strides
     are 2 and padding is "same", the gradient of pictures of up to 4 channels takes a third to
@@ -119,10 +133,10 @@ class Conv2D(keras.layers.Conv2D):
     ```
     """
 
-    def convolution_op(self, inputs, kernel):
-        if self.groups > 1 or not _fits(self, inputs.shape[1:3], 2):
-            return super().convolution_op(inputs, kernel)
-        return halve(inputs, tf.convert_to_tensor(kernel))
+    def call(self, inputs, training=None):
+        if not training or self.groups > 1 or not _fits(self, inputs.shape[1:3], 2):
+            return super().call(inputs)
+        return _finish(self, halve(inputs, tf.convert_to_tensor(self.kernel)))
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -144,10 +158,8 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
     ```
     """
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         if self.output_padding is not None or not _fits(self, inputs.shape[1:3], 1):
             return super().call(inputs)
-        outputs = double(inputs, tf.convert_to_tensor(self.kernel))
-        if self.use_bias:
-            outputs += self.bias
-        return outputs if self.activation is None else self.activation(outputs)
+        compute = double if training else _doubled
+        return _finish(self, compute(inputs, tf.convert_to_tensor(self.kernel)))

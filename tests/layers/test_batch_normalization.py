@@ -66,6 +66,20 @@ def test_everything_else_is_that_of_keras(shape, kwargs):
     np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "limit"), [("bfloat16", 0.1), ("float16", 0.02)])
+def test_weights_in_half_precision_go_through_too(dtype, limit):
+    half, _ = pair(momentum=0.8, dtype=dtype)
+    _, exact = pair(momentum=0.8)
+    x = draw(SHAPE, 10, dtype)
+    found, expected = (layer(x, training=True) for layer in (half, exact))
+    np.testing.assert_allclose(tf.cast(found, "float32"), expected, atol=limit)
+    for found, expected in zip(half.variables, exact.variables, strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(tf.cast(found.value, "float32"), expected, rtol=limit)
+    slopes = gradients(half, x, training=True)
+    assert {slope.dtype for slope in slopes[:3]} == {tf.as_dtype(dtype)}
+
+
 def test_a_frozen_layer_keeps_its_statistics():
     ours, theirs = pair()
     ours.trainable = theirs.trainable = False

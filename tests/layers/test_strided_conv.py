@@ -41,10 +41,12 @@ def test_values_and_gradients_of_both_orders_are_those_of_keras(kind, sides, cha
     shape, filters = shape_of(kind, sides, channels, filters)
     ours, theirs = pair(kind, filters, shape)
     x = draw(shape, 10)
-    pairs = [[layer(x), *gradients(layer, x)] for layer in (ours, theirs)]
-    for found, expected in zip(*pairs, strict=True):
-        scale = float(tf.reduce_max(tf.abs(expected)))
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * scale)
+    expected = [theirs(x), *gradients(theirs, x)]
+    for training in (True, False):
+        found = [ours(x, training=training), *gradients(ours, x, training=training)]
+        for one, other in zip(found, expected, strict=True):
+            scale = float(tf.reduce_max(tf.abs(other)))
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize(("sides", "channels", "filters"), CASES)
@@ -59,7 +61,7 @@ def test_half_precision_is_as_near_to_float32(kind, sides, channels, filters, dt
     def slopes(layer):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            loss = tf.reduce_sum(tf.cast(layer(x), tf.float32) ** 2) / 100
+            loss = tf.reduce_sum(tf.cast(layer(x, training=True), tf.float32) ** 2) / 100
         return tape.gradient(loss, [x, layer.kernel.value])
 
     assert half(x).dtype == half.compute_dtype

@@ -9,6 +9,7 @@ SMALL = {
     "latent_dim": 8,
     "generator_filters": 8,
     "discriminator_filters": 8,
+    "num_clusters": 1,
 }
 
 

@@ -7,6 +7,10 @@ TEMPERATURE = 0.1
 RAREST = 1e-9  # keeps the logarithm of an empty cluster's share finite
 
 
+def _all_in_the_first(shape, dtype=None):
+    return tf.one_hot(0, shape[0], dtype=dtype)
+
+
 @keras.saving.register_keras_serializable("kerasgen")
 class LatentClusters(keras.layers.Layer):
     """Weights of clusters, nearly one for one of them, from a latent vector's first entries.
@@ -20,7 +24,8 @@ class LatentClusters(keras.layers.Layer):
         **kwargs: `name` and `dtype`, as for `keras.layers.Layer`.
 
     Attributes:
-        shares: float32 weight `(num_clusters,)`, not trained; equal ones at first.
+        shares: float32 weight `(num_clusters,)`, not trained. At first all are in
+            the first cluster.
 
     Input: floats `(B, D)`, D at least `num_clusters`. Output: float32 `(B, num_clusters)`.
 
@@ -42,7 +47,7 @@ class LatentClusters(keras.layers.Layer):
         self.shares = self.add_weight(
             name="shares",
             shape=(self.num_clusters,),
-            initializer=keras.initializers.Constant(1 / self.num_clusters),
+            initializer=_all_in_the_first,
             trainable=False,
         )
 

@@ -476,7 +476,8 @@ def discs(count=64, seed=0):
 
 def dcgan(**kwargs):
     sizes = {"latent_dim": 4, "generator_filters": 4, "discriminator_filters": 4}
-    model = kerasgen.DCGAN((8, 8, 1), **sizes, **kwargs)
+    # Clusters would refuse pictures of NaN before the first step.
+    model = kerasgen.DCGAN((8, 8, 1), num_clusters=1, **sizes, **kwargs)
     model.compile(learning_rate=1e-3)
     return model
 

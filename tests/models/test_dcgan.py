@@ -235,6 +235,7 @@ def test_what_is_left_open_is_chosen_and_explained():
         "discriminator_filters": 32,
         "upsampling": "resize",
         "augment": ("color", "translation", "cutout"),
+        "num_clusters": 100,
         "learning_rate": (0.002, 0.001),
     }
     assert list(model.choices) == list(values)
@@ -383,6 +384,7 @@ def test_generated_pictures_approach_the_data():
         generator_filters=16,
         discriminator_filters=16,
         instance_noise=0.0,
+        num_clusters=1,
     )
     model.compile(learning_rate=1e-3)
 

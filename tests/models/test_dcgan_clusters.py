@@ -11,6 +11,11 @@ import kerasgen
 from kerasgen.models.dcgan import clusters
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(clusters, "PICTURES_EACH", 1)
+
+
 class TestClusteredDCGAN(DCGANChecks):
     init_kwargs = {**SMALL, "num_clusters": 3}
     shapes = [(12, 20, 3)]
@@ -54,12 +59,34 @@ def test_clusters_are_found_with_their_shares_before_the_first_step():
 
 
 def test_fewer_different_pictures_than_clusters_are_a_cluster_each():
-    pictures = np.repeat(np.uint8([0, 255]), [30, 10])[:, None, None, None]
+    pictures = np.repeat(np.float32([-1, 1]), [30, 10])[:, None, None, None]
     pictures = np.broadcast_to(pictures, (40, 16, 16, 1))
     centroids, shares = clusters.find(pictures, 4, seed=0)
     np.testing.assert_allclose(sorted(shares), [0, 0, 0.25, 0.75])
     images = tf.constant([-1.0, 1.0])[:, None, None, None] * tf.ones((2, 16, 16, 1))
     assert set(clusters.nearest(images, centroids).numpy()) == set(np.flatnonzero(shares))
+
+
+@pytest.mark.parametrize(("different", "clusters_found"), [(99, 1), (250, 2), (1000, 5)])
+def test_a_cluster_stands_for_a_hundred_different_pictures(different, clusters_found, monkeypatch):
+    monkeypatch.undo()
+    pictures = np.random.default_rng(0).integers(0, 256, (different, 8, 8, 1)).astype(np.uint8)
+    model = small(image_shape=(8, 8, 1), num_clusters=5)
+    model.find_clusters(np.concatenate([pictures, pictures]))  # twice as many, not as different
+    shares = model._clusters_of(model.ema_generator).shares.numpy()
+    assert np.count_nonzero(shares) == clusters_found and shares.sum() == pytest.approx(1)
+
+
+def test_until_clusters_are_found_all_pictures_are_in_the_first():
+    model = small(num_clusters=3)
+    weights = model._clusters_of(model.generator)(tf.random.stateless_normal((200, 8), (1, 2)))
+    np.testing.assert_allclose(weights, np.tile([1, 0, 0], (200, 1)), atol=1e-6)
+    assert not clusters.nearest(tf.ones((5, 16, 16, 1)), model.centroids.value).numpy().any()
+    pictures = bright_and_dark()[0].astype(np.float32) / 127.5 - 1
+    model.fit(((batch,) for batch in pictures.reshape(20, 8, 16, 16, 1)), verbose=0)
+    assert not model.centroids.numpy().any()  # a generator can be read only once
+    model.fit(pictures, batch_size=8, verbose=0)  # an array as often as one likes
+    assert np.all(np.any(model.centroids, axis=1))
 
 
 def test_the_discriminator_is_told_the_clusters_of_real_and_generated_pictures(monkeypatch):
@@ -83,13 +110,23 @@ def test_the_discriminator_is_told_the_clusters_of_real_and_generated_pictures(m
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="num_clusters=1"):
-        small(num_clusters=1)
+    with pytest.raises(ValueError, match="num_clusters=0"):
+        small(num_clusters=0)
     for wrong in ({"num_clusters": 9}, {"num_clusters": 3, "num_classes": 3}):
-        with pytest.raises(ValueError, match="takes the place of `num_classes`"):
+        with pytest.raises(ValueError, match="at most `latent_dim`, and 1 if there are classes"):
             small(**wrong)
+    with pytest.raises(ValueError, match="made for pictures of shape"):
+        small(num_clusters=3).fit(np.zeros((8, 12, 16, 1), np.float32), verbose=0)
     with pytest.raises(ValueError, match="build it with `num_clusters`"):
         small().find_clusters(bright_and_dark()[0])
+
+
+def test_by_default_there_are_as_many_as_the_latent_can_choose_up_to_a_hundred():
+    for latent_dim, expected in ((1, 1), (8, 8), (128, 100)):
+        model = small(num_clusters=None, latent_dim=latent_dim)
+        assert model.num_clusters == expected
+    assert "num_clusters=100, kinds of pictures" in "".join(model.explain())
+    assert small(num_clusters=None, num_classes=3).num_clusters == 1
 
 
 def test_a_saved_model_keeps_its_clusters(tmp_path):

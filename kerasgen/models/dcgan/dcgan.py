@@ -45,12 +45,12 @@ class DCGAN(LatentGenerator):
         discriminator_filters: the same of the discriminator.
         num_classes: int or None. With classes, both networks also see the labels, which the
             data then has to hold: `load_images(..., labels=True)`. Defaults to None.
-        num_clusters: int or None. With clusters, both networks see to which of as many clusters a
-            picture belongs, as they would see its class: more faithful and more diverse pictures,
-            in the same time. `fit` finds the clusters before its first step; the latent's first
-            entries choose one, so that nothing else changes. About one for every hundred pictures,
-            up to 100, is a good number. Not together with `num_classes`, and at most `latent_dim`.
-            Defaults to None.
+        num_clusters: int or None. In how many clusters pictures are put at most, which both
+            networks are told as they would be their class: more faithful and more diverse
+            pictures, in the same time. `fit` finds the clusters before its first step, one for
+            every hundred pictures; the latent's first entries choose one, so that nothing else
+            changes. At most `latent_dim`; 1 leaves clusters out, as `num_classes` demands.
+            Defaults to None: up to 100 without classes.
         upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
             checkerboards and takes as long (`kerasgen.layers.DoubledConv2D`), or None. Defaults
             to None: "transposed" for one channel, "resize" for several.
@@ -149,14 +149,16 @@ class DCGAN(LatentGenerator):
         whole("discriminator_filters", discriminator_filters, 1)
         if num_classes is not None:
             whole("num_classes", num_classes, 2)
-        if num_clusters is not None:
-            whole("num_clusters", num_clusters, 2)
-            if num_classes is not None or num_clusters > latent_dim:
-                raise ValueError(
-                    "`num_clusters` takes the place of `num_classes`, and must be at most "
-                    f"`latent_dim`. Received: num_clusters={num_clusters}, "
-                    f"num_classes={num_classes}, latent_dim={latent_dim}"
-                )
+        if num_clusters is None:
+            num_clusters, reason = defaults.num_clusters(latent_dim, num_classes)
+            choices["num_clusters"] = f"{num_clusters}, {reason}"
+        whole("num_clusters", num_clusters, 1)
+        if num_clusters > (latent_dim if num_classes is None else 1):
+            raise ValueError(
+                "`num_clusters` must be at most `latent_dim`, and 1 if there are classes, whose "
+                f"place clusters would take. Received: num_clusters={num_clusters}, "
+                f"latent_dim={latent_dim}, num_classes={num_classes}"
+            )
         one_of("upsampling", upsampling, UPSAMPLINGS)
         one_of("discriminator_normalization", discriminator_normalization, NORMALIZATIONS)
         number("instance_noise", instance_noise)
@@ -176,7 +178,7 @@ class DCGAN(LatentGenerator):
         self.generator_filters = int(generator_filters)
         self.discriminator_filters = int(discriminator_filters)
         self.num_classes = None if num_classes is None else int(num_classes)
-        self.num_clusters = None if num_clusters is None else int(num_clusters)
+        self.num_clusters = int(num_clusters)
         self.upsampling = upsampling
         self.residual = bool(residual)
         self.discriminator_normalization = discriminator_normalization
@@ -208,7 +210,7 @@ class DCGAN(LatentGenerator):
         self.discriminator = build_discriminator(
             image_shape,
             discriminator_filters,
-            num_clusters or num_classes,
+            num_classes or (num_clusters if num_clusters > 1 else None),
             discriminator_normalization,
             residual,
             minibatch_stddev,
@@ -219,7 +221,7 @@ class DCGAN(LatentGenerator):
         self._spectral_norms = [
             layer for layer in self.discriminator.layers if isinstance(layer, SpectralNorm)
         ]
-        if num_clusters:
+        if num_clusters > 1:
             height, width, channels = self.image_shape
             shape = clusters.codes(tf.zeros((1, height, width, channels))).shape
             self.centroids = self.add_weight(
@@ -324,28 +326,34 @@ class DCGAN(LatentGenerator):
         self.track_losses(names)
 
     def fit(self, x=None, *args, **kwargs):
-        if self.num_clusters and not np.any(self.centroids.numpy()):
+        found = self.num_clusters == 1 or np.any(self.centroids.numpy())
+        if not found and isinstance(x, clusters.READABLE):
             self.find_clusters(x)
         return super().fit(x, *args, **kwargs)
 
     def find_clusters(self, data):
-        """Finds the clusters of a model with `num_clusters`, as `fit` does before its first step.
+        """Puts pictures in clusters, as `fit` does before its first step.
 
-        k-means of the first 10,000 pictures at a side of 8 pixels.
+        k-means of the first 10,000 pictures at a side of 8 pixels, one cluster for every hundred
+        different ones. Until then, all pictures are in the same cluster; where `fit` is given a
+        generator, which it can't read beforehand, they stay there.
 
         Args:
-            data: `tf.data.Dataset` of `kerasgen.data`, or uint8 array `(N, H, W, C)`.
+            data: `tf.data.Dataset` of `kerasgen.data`; or array `(N, H, W, C)`, floats in [-1, 1]
+                or uint8.
 
         Raises:
-            ValueError: data of another kind, or a model without clusters.
+            ValueError: pictures of another shape than the model's, or that aren't finite or in
+                [-1, 1], or a model without clusters.
         """
-        if not self.num_clusters:
+        if self.num_clusters == 1:
             raise ValueError("The model has no clusters: build it with `num_clusters`.")
         shape = self.num_clusters, self.centroids.shape[1] + 1
 
         def find():
-            centroids, shares = clusters.find(data, self.num_clusters, self.seed)
-            return np.column_stack([centroids, shares]).ravel().tolist()
+            pictures = self.check_batch(clusters.first_pictures(data))
+            found = clusters.find(pictures, self.num_clusters, self.seed)
+            return np.column_stack(found).ravel().tolist()
 
         found = distribution.from_chief(self.distribute_strategy, find, np.prod(shape))
         found = np.reshape(found, shape)
@@ -407,7 +415,7 @@ class DCGAN(LatentGenerator):
         latents = tf.random.stateless_normal((batch, self.latent_dim), seed(LATENTS), alg="philox")
         fakes = call_with_labels(generator, latents, labels, training)
         judged_as = dict.fromkeys(("real", "fake", "between"), labels)
-        if self.num_clusters:
+        if self.num_clusters > 1:
             own = clusters.nearest(images, self.centroids.value)
             drawn = tf.argmax(self._clusters_of(generator)(latents), axis=1, output_type=tf.int32)
             judged_as = {"real": own, "fake": drawn, "between": own}

@@ -24,6 +24,16 @@ def _augment(image_shape):
     return ("color", "translation", "cutout"), reason
 
 
+def num_clusters(latent_dim, num_classes):
+    """The number of clusters, and why."""
+    if num_classes:
+        return 1, "as labels tell what a picture shows"
+    return min(100, latent_dim), (
+        "kinds of pictures that both networks are told, for better and more diverse ones in the "
+        "same time; a training uses one for every hundred of its first 10,000 pictures"
+    )
+
+
 def _learning_rate(image_shape):
     return (2e-3, 1e-3), (
         "of generator and discriminator: narrow networks bear more than the usual 2e-4, the "

@@ -94,7 +94,7 @@ def build_generator(
     latent_dim,
     filters,
     num_classes=None,
-    num_clusters=None,
+    num_clusters=1,
     upsampling="transposed",
     residual=False,
     seed=0,
@@ -111,8 +111,8 @@ def build_generator(
             batch normalisation has a scale and a shift for each. Labels go nowhere else: beside
             the latent they would be what makes the pictures of a batch differ, and batch
             normalisation would no longer keep those of a class apart. Defaults to None.
-        num_clusters: int or None. With clusters, the first entries of the latent choose one
-            (`LatentClusters`), which takes the label's place. Defaults to None.
+        num_clusters: int. With more than one, the first entries of the latent choose one
+            (`LatentClusters`), which takes the label's place. Defaults to 1.
         upsampling: "transposed", each stage is a transposed convolution; "resize", each is a
             `DoubledConv2D`. Defaults to "transposed".
         residual: bool. Whether each stage is a residual block, whose upsampling is "resize".
@@ -135,11 +135,11 @@ def build_generator(
     latent = keras.Input((latent_dim,), name="latent")
     label = keras.Input((), dtype="int32", name="label") if num_classes else None
     inputs, x = [latent, label] if num_classes else latent, latent
-    condition = make(LatentClusters, num_clusters)(latent) if num_clusters else label
+    condition = make(LatentClusters, num_clusters)(latent) if num_clusters > 1 else label
 
     def normalise(x):
         if condition is not None:
-            return make.relu()(make.batch_norm(num_clusters or num_classes)([x, condition]))
+            return make.relu()(make.batch_norm(num_classes or num_clusters)([x, condition]))
         return make.relu()(make.batch_norm()(x))
 
     def upsample(x, width_, bias=False):

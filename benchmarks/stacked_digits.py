@@ -32,6 +32,7 @@ BLOCK = 4  # pixels of the square whose mean the classifier sees: the digits hav
 PLAIN = {
     "generator_filters": 64,
     "discriminator_filters": 64,
+    "num_clusters": 1,
     "upsampling": "transposed",
     "augment": None,
     "instance_noise": 0.0,

@@ -22,7 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 import kerasgen
+from kerasgen.models.dcgan import clusters
 
+clusters.PICTURES_EACH = 8  # four clusters of these few
 PICTURES = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 1)).astype(np.uint8)
 CLIPS = np.random.default_rng(1).integers(0, 256, (8, 3, 16, 16, 1)).astype(np.uint8)
 TABLE = np.random.default_rng(2).standard_normal((8, 16 * 16)).astype(np.float32)

@@ -73,7 +73,8 @@ class DCGAN(LatentGenerator):
             to a picture; "adaptive" begins with 0 and raises it while the discriminator
             overfits, which few pictures soon lead to, and many don't. Defaults to "adaptive".
         ema_decay: float in [0, 1). Decay a step of the generator's moving average; it starts
-            lower, so that early pictures aren't the initial weights'. Defaults to 0.999.
+            lower, so that the average is over the last tenth of the steps until that is longer.
+            Defaults to 0.9995.
         seed: int. What all randomness derives from, together with the step. Defaults to 0.
         name: str. Defaults to "dcgan".
         dtype: str or `keras.DTypePolicy`. "float32", "mixed_bfloat16" or "mixed_float16".
@@ -130,7 +131,7 @@ class DCGAN(LatentGenerator):
         instance_noise=0.2,
         augment="auto",
         augment_probability="adaptive",
-        ema_decay=0.999,
+        ema_decay=0.9995,
         seed=0,
         name="dcgan",
         dtype=None,

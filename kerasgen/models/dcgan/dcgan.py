@@ -49,8 +49,9 @@ class DCGAN(LatentGenerator):
             networks are told as they would be their class: more faithful and more diverse
             pictures, in the same time. `fit` finds the clusters before its first step, one for
             every hundred pictures; the latent's first entries choose one, so that nothing else
-            changes. At most `latent_dim`; 1 leaves clusters out, as `num_classes` demands.
-            Defaults to None: up to 100 without classes.
+            changes, but that a way between two latents is soon across from one cluster to the
+            next. At most `latent_dim`; 1 leaves clusters out, as `num_classes` demands. Defaults
+            to None: up to 100 without classes.
         upsampling: "transposed", or "resize": pixels are doubled and convolved, which draws no
             checkerboards and takes as long (`kerasgen.layers.DoubledConv2D`), or None. Defaults
             to None: "transposed" for one channel, "resize" for several.

@@ -85,7 +85,10 @@ def test_until_clusters_are_found_all_pictures_are_in_the_first():
     pictures = bright_and_dark()[0].astype(np.float32) / 127.5 - 1
     model.fit(((batch,) for batch in pictures.reshape(20, 8, 16, 16, 1)), verbose=0)
     assert not model.centroids.numpy().any()  # a generator can be read only once
-    model.fit(pictures, batch_size=8, verbose=0)  # an array as often as one likes
+    model.fit(pictures, batch_size=8, verbose=0)
+    assert not model.centroids.numpy().any()  # too late: the networks know a single cluster
+    model = small(num_clusters=3)
+    model.fit(pictures, batch_size=8, verbose=0)
     assert np.all(np.any(model.centroids, axis=1))
 
 

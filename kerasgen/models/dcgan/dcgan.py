@@ -328,9 +328,9 @@ class DCGAN(LatentGenerator):
         self.track_losses(names)
 
     def fit(self, x=None, *args, **kwargs):
-        found = self.num_clusters == 1 or np.any(self.centroids.numpy())
-        if not found and isinstance(x, clusters.READABLE):
-            self.find_clusters(x)
+        if self.num_clusters > 1 and not int(self.step) and isinstance(x, clusters.READABLE):
+            if not np.any(self.centroids.numpy()):
+                self.find_clusters(x)
         return super().fit(x, *args, **kwargs)
 
     def find_clusters(self, data):

@@ -328,7 +328,7 @@ class DCGAN(LatentGenerator):
         self.track_losses(names)
 
     def fit(self, x=None, *args, **kwargs):
-        if self.num_clusters > 1 and not int(self.step) and isinstance(x, clusters.READABLE):
+        if self.num_clusters > 1 and not self.step.numpy() and isinstance(x, clusters.READABLE):
             if not np.any(self.centroids.numpy()):
                 self.find_clusters(x)
         return super().fit(x, *args, **kwargs)

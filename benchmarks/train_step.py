@@ -154,6 +154,7 @@ def make_kerasgen(shape, seed, policy="float32", **settings):
         latent_dim=LATENT_DIM,
         generator_filters=GENERATOR_FILTERS,
         discriminator_filters=DISCRIMINATOR_FILTERS,
+        num_clusters=1,  # as the others
         upsampling="transposed",
         seed=seed,
         dtype=policy,

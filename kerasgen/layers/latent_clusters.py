@@ -21,11 +21,11 @@ class LatentClusters(keras.layers.Layer):
 
     Args:
         num_clusters: int.
-        **kwargs: `name` and `dtype`, as for `keras.layers.Layer`.
+        **kwargs: `name`, as for `keras.layers.Layer`; the dtype is float32.
 
     Attributes:
-        shares: float32 weight `(num_clusters,)`, not trained. At first all are in
-            the first cluster.
+        shares: float32 weight `(num_clusters,)`, not trained. At first the first cluster
+            has all.
 
     Input: floats `(B, D)`, D at least `num_clusters`. Output: float32 `(B, num_clusters)`.
 

@@ -38,7 +38,8 @@ class LatentGenerator(GenerativeModel):
             seed: int or None. The same seed gives the same images, and image `i` doesn't depend
                 on `num_images`. Defaults to None: a fresh seed at each call.
             truncation: float in (0, 1]. Factor of the latents. Below 1, pictures are nearer to
-                the common ones: better each, less diverse together. Defaults to 1.
+                the common ones: better each, less diverse together. Below about 0.6 they
+                fade, as such short latents were hardly seen in training. Defaults to 1.
 
         Returns:
             uint8 array `(N, H, W, C)`.

@@ -3,7 +3,8 @@
 `peers`: kerasgen's DCGAN as it is by default, and what others publish (`gan_peers.py`), for the
 same minutes of training, in turns: each trains up to the next time of measurement, then the next
 one does. Evaluation is outside the clock. The Fréchet distance and the coverage are of as many
-samples as there are test pictures, against these.
+samples as there are test pictures, against these: in the features of kerasgen's own extractor, and
+for a second opinion in those of a classifier that is trained here, of another kind.
 
 `ablation`: kerasgen's DCGAN with one setting changed, each for the same minutes.
 
@@ -16,6 +17,7 @@ import importlib.util
 import json
 import time
 
+import keras
 import numpy as np
 from gan_peers import PEERS, SIDE
 from matplotlib.figure import Figure
@@ -112,22 +114,71 @@ class Ours:
 
 
 class Judge:
-    """Fréchet distance and coverage of samples against the test pictures."""
+    """Fréchet distance and coverage of samples against the test pictures, by two extractors."""
+
+    told = "FD {:.3f}, coverage {:.3f}; second opinion {:.2f}, {:.3f}"
 
     def __init__(self, where):
-        dataset = kerasgen.data.load_images(
-            split="test", shuffle=False, drop_remainder=False, batch_size=250, **where
-        )
-        self.pictures, _ = kerasgen.data.collect_images(dataset)
+        self.pictures, _ = load_all("test", where)
         self.channels = self.pictures.shape[3]
-        self.extractor = metrics.get_extractor("fashion-cnn")
-        self.features = self.extractor(self.pictures)
+        pictures, labels = load_all("train", where)
+        self.extractors = [
+            metrics.get_extractor("fashion-cnn"),
+            metrics.get_extractor(train_classifier(pictures, labels)),
+        ]
+        self.features = [extractor(self.pictures) for extractor in self.extractors]
+        chosen = np.random.default_rng(0).permutation(len(pictures))[: len(self.pictures)]
+        print("As many training pictures:", self.told.format(*self.compare(pictures[chosen])))
 
     def measure(self, contender):
         samples = contender.sample(len(self.pictures))
-        features = self.extractor(samples)
-        distance = metrics.frechet_distance(self.features, features)
-        return distance, metrics.prdc(self.features, features).coverage, samples
+        return *self.compare(samples), samples
+
+    def compare(self, pictures):
+        """Distance and coverage by the one extractor, then by the other."""
+        found = []
+        for extractor, real in zip(self.extractors, self.features, strict=True):
+            features = extractor(pictures)
+            found += [
+                metrics.frechet_distance(real, features),
+                metrics.prdc(real, features).coverage,
+            ]
+        return found
+
+
+def load_all(split, where):
+    dataset = kerasgen.data.load_images(
+        split=split, shuffle=False, drop_remainder=False, batch_size=250, labels=True, **where
+    )
+    return kerasgen.data.collect_images(dataset)
+
+
+def train_classifier(pictures, labels):
+    """A plain convolutional classifier up to its 128 features: no mean over places, no smoothing
+    of labels, no augmentation, all of which kerasgen's own extractor has."""
+    keras.utils.set_random_seed(0)
+    features = keras.Sequential(
+        [
+            keras.Input(pictures.shape[1:]),
+            *(
+                layer
+                for filters in (32, 64)
+                for layer in (
+                    keras.layers.Conv2D(filters, 3, activation="relu"),
+                    keras.layers.MaxPooling2D(),
+                )
+            ),
+            keras.layers.Flatten(),
+            keras.layers.Dense(128, activation="relu"),
+        ],
+        name="plain_classifier",
+    )
+    classes = keras.layers.Dense(int(labels.max()) + 1)
+    classifier = keras.Sequential([features, classes])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    classifier.compile("adam", loss)
+    classifier.fit(pictures / np.float32(127.5) - 1, labels, batch_size=128, epochs=5, verbose=0)
+    return features
 
 
 def main():
@@ -142,7 +193,7 @@ def main():
     def make(seed):
         return {name: make(judge.channels, seed) for name, make in makers.items()}
 
-    found = take_turns(arguments, make, where, judge.measure, "FD {:.3f}, coverage {:.3f}")
+    found = take_turns(arguments, make, where, judge.measure, judge.told)
     print_quality(found, arguments)
     if arguments.figure:
         draw(found).savefig(arguments.figure, dpi=120)
@@ -155,11 +206,11 @@ def take_turns(arguments, make, where, measure, told):
         arguments: with `seeds`, `minutes`, and `out`, where 8 samples of each go in the end.
         make: function from a seed to a dict of name -> contender.
         where: dict of what `load_images` takes.
-        measure: function from a contender to two floats and its samples, uint8.
-        told: str, in which the two are filled in.
+        measure: function from a contender to some floats and its samples, uint8.
+        told: str, in which the floats are filled in.
 
     Returns:
-        Dict of name -> dict of minutes -> list of the pairs, one of each seed.
+        Dict of name -> dict of minutes -> list of the floats, a list of each seed's.
     """
     found, rows = {}, []
     for seed in arguments.seeds:
@@ -171,11 +222,11 @@ def take_turns(arguments, make, where, measure, told):
             for name in rotated(list(contenders), turn):
                 contender = contenders[name]
                 contender.train(minutes - before)
-                *pair, samples = measure(contender)
-                found.setdefault(name, {}).setdefault(minutes, []).append(pair)
+                *values, samples = measure(contender)
+                found.setdefault(name, {}).setdefault(minutes, []).append(values)
                 print(
                     f"seed {seed}, {minutes:g} min, {name}: {contender.steps} steps, "
-                    f"{told.format(*pair)}",
+                    f"{told.format(*values)}",
                     flush=True,
                 )
                 if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
@@ -193,15 +244,13 @@ def try_seeds(arguments, judge, where):
         contender.load(**where)
         guard = kerasgen.callbacks.CollapseGuard(contender.dataset, action="warn")
         contender.train(arguments.minutes[-1], guard)
-        distance, coverage, samples = judge.measure(contender)
+        *values, samples = judge.measure(contender)
         drawn.append(samples[:8])
         said = ", ".join(f"{v['kind']} ({v['epoch']})" for v in guard.verdicts) or "nothing"
         epochs = len(guard.history)
-        rows.append(
-            [str(seed), contender.steps, epochs, f"{distance:.3f}", f"{coverage:.3f}", said]
-        )
+        rows.append([str(seed), contender.steps, epochs, judge.told.format(*values), said])
         print(f"seed {seed}: {rows[-1][1:]}", flush=True)
-    columns = ["seed", "steps", "epochs", "FD", "coverage", "the guard said (epoch)"]
+    columns = ["seed", "steps", "epochs", "measures", "the guard said (epoch)"]
     print_table(columns, [[str(cell) for cell in row] for row in rows])
     if arguments.out:
         kerasgen.plots.write_grid(arguments.out, np.stack(drawn))
@@ -227,34 +276,39 @@ def make_arms(arguments):
 
 
 def print_quality(found, arguments):
-    print_medians("FD (coverage), medians", found, arguments, "{:.2f} ({:.3f})")
+    told = "{:.3f} ({:.3f}); {:.2f} ({:.3f})"
+    print_medians("FD (coverage); second opinion: medians", found, arguments, told)
     ours = found.get("kerasgen")
     peers = {name: times for name, times in found.items() if name in PEERS}
     if not ours or not peers:
         return
     last = arguments.minutes[-1]
-    final = {name: np.median([d for d, _ in times[last]]) for name, times in peers.items()}
-    best = min(final, key=final.get)
-    ends = [time_to(ours, seed, final[best]) for seed in range(len(arguments.seeds))]
-    own = np.median([d for d, _ in ours[last]])
-    print(
-        f"Best peer after {last:g} minutes: {best}, FD {final[best]:.2f}; kerasgen {own:.2f}, "
-        f"{own / final[best]:.3f} of it. kerasgen is as good after {np.median(ends):.2f} minutes."
-    )
+    for place, opinion in (0, "FD"), (2, "FD of the second opinion"):
+        own, *others = (
+            np.median([values[place] for values in times[last]])
+            for times in (ours, *peers.values())
+        )
+        best = list(peers)[np.argmin(others)]
+        ends = [time_to(ours, seed, place, min(others)) for seed in range(len(arguments.seeds))]
+        print(
+            f"Best peer after {last:g} minutes: {best}, {opinion} {min(others):.3f}; kerasgen "
+            f"{own:.3f}, {own / min(others):.3f} of it, and as good as it after "
+            f"{np.median(ends):.2f} minutes."
+        )
 
 
 def print_medians(title, found, arguments, told):
     rows = []
     for name, times in found.items():
-        medians = [np.median(pairs, axis=0) for pairs in times.values()]
-        rows.append([name, *(told.format(*pair) for pair in medians)])
+        medians = [np.median(seeds, axis=0) for seeds in times.values()]
+        rows.append([name, *(told.format(*values) for values in medians)])
     print_table([title, *(f"{minutes:g} min" for minutes in arguments.minutes)], rows)
 
 
-def time_to(times, place, distance):
+def time_to(times, seed, place, distance):
     """Minutes until a distance is reached, between measurements on a line of its logarithm."""
     minutes = list(times)
-    logs = np.log([times[minute][place][0] for minute in minutes])
+    logs = np.log([times[minute][seed][place] for minute in minutes])
     for i, value in enumerate(logs):
         if value <= np.log(distance):
             if i == 0:
@@ -268,7 +322,7 @@ def draw(found):
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for name, times in found.items():
-        values = np.array([[distance for distance, _ in some] for some in times.values()])
+        values = np.array([[values[0] for values in seeds] for seeds in times.values()])
         (line,) = axes.plot(list(times), np.median(values, axis=1), marker="o", label=name)
         axes.fill_between(
             list(times), values.min(axis=1), values.max(axis=1), color=line.get_color(), alpha=0.2

@@ -1,9 +1,11 @@
-"""Collects the photographs of `dcgan_landscapes_64`, and those of another photographer.
+r"""Collects the photographs of `dcgan_landscapes_64`, another photographer's, or thirty of outdoors.
 
-apt-get download plasma-workspace-wallpapers lomiri-wallpapers-16.04 mate-backgrounds
+apt-get download plasma-workspace-wallpapers lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 \
+    mate-backgrounds
 for package in *.deb; do dpkg-deb -x "$package" unpacked; done
 python benchmarks/landscapes.py unpacked            # ./landscapes, what the recipe trains on
 python benchmarks/landscapes.py unpacked --others   # ./landscapes_berasategi, to train further on
+python benchmarks/landscapes.py unpacked --outdoors # ./outdoors, both of these and close-ups
 
 Any distribution's packages will do that hold these very files, which is checked by their hashes.
 """
@@ -38,6 +40,23 @@ OTHERS = {
     LOMIRI.format("picosdeeuropa_by_Aitzol_Berasategi"): "414d0072b2f6f2c5",
     LOMIRI.format("sunset_by_Aitzol_Berasategi"): "474dab6a4b9f94dc",
 }
+CLOSE_UPS = {
+    LOMIRI.format("Dragonfly_by_Bolly"): "af5af17841009732",
+    LOMIRI.format("Infinite-Sea_by_Aury88"): "9319dfb365183388",
+    PLASMA.format("FallenLeaf"): "95603a6560c7e8d5",
+    PLASMA.format("OneStandsOut"): "cb507baf1dafdcae",
+    PLASMA.format("Volna").replace("2560x1600", "5120x2880"): "abc30b4fc6f6a83b",
+    MATE.format("Aqua"): "5c30118205982da4",
+    MATE.format("Blinds"): "f7aac0dcc2e06d04",
+    MATE.format("FreshFlower"): "972b0a0c4e5e3fa9",
+    MATE.format("Garden"): "d3095ee09d425ef2",
+    MATE.format("GreenMeadow"): "8fa0de0aa4089f73",
+    MATE.format("LadyBird"): "e35a9a4126ef969c",
+    MATE.format("RainDrops"): "3e4ea9671c28c90a",
+    MATE.format("TwoWings"): "665e5abf8a539907",
+    MATE.format("Wood"): "19c78500ac00a622",
+    MATE.format("YellowFlower"): "254da96256acb7ad",
+}
 
 
 def collect(root, photographs, out):
@@ -67,18 +86,22 @@ def collect(root, photographs, out):
                     f"from Debian 12. Expected sha256={expected}... Received: {received}..."
                 )
             # of Plasma's, only the directory says the name
-            name = file.parents[2].name if file.stem == "2560x1600" else file.stem
+            name = file.parents[2].name if file.parent.name == "images" else file.stem
             shutil.copyfile(file, part / f"{name}.jpg")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=pathlib.Path, help="where the packages are unpacked")
-    parser.add_argument("--others", action="store_true", help="another photographer's")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--others", action="store_true", help="another photographer's")
+    chosen.add_argument("--outdoors", action="store_true", help="all, and close-ups")
     arguments = parser.parse_args()
     name, photographs = "landscapes", LANDSCAPES
     if arguments.others:
         name, photographs = "landscapes_berasategi", OTHERS
+    if arguments.outdoors:
+        name, photographs = "outdoors", {**LANDSCAPES, **OTHERS, **CLOSE_UPS}
     collect(arguments.root, photographs, pathlib.Path(name))
     print(f"{len(photographs)} photographs: {name}")
 

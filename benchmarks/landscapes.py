@@ -1,4 +1,4 @@
-r"""Collects the photographs of `dcgan_landscapes_64`, another photographer's, or thirty of outdoors.
+r"""Collects the photographs of `dcgan_landscapes_64`, another photographer's, or thirty in all.
 
 apt-get download plasma-workspace-wallpapers lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 \
     mate-backgrounds

@@ -160,21 +160,16 @@ def train_classifier(pictures, labels):
     features = keras.Sequential(
         [
             keras.Input(pictures.shape[1:]),
-            *(
-                layer
-                for filters in (32, 64)
-                for layer in (
-                    keras.layers.Conv2D(filters, 3, activation="relu"),
-                    keras.layers.MaxPooling2D(),
-                )
-            ),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
             keras.layers.Flatten(),
             keras.layers.Dense(128, activation="relu"),
         ],
         name="plain_classifier",
     )
-    classes = keras.layers.Dense(int(labels.max()) + 1)
-    classifier = keras.Sequential([features, classes])
+    classifier = keras.Sequential([features, keras.layers.Dense(int(labels.max()) + 1)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile("adam", loss)
     classifier.fit(pictures / np.float32(127.5) - 1, labels, batch_size=128, epochs=5, verbose=0)
@@ -288,11 +283,11 @@ def print_quality(found, arguments):
             np.median([values[place] for values in times[last]])
             for times in (ours, *peers.values())
         )
-        best = list(peers)[np.argmin(others)]
-        ends = [time_to(ours, seed, place, min(others)) for seed in range(len(arguments.seeds))]
+        least, best = min(zip(others, peers, strict=True))
+        ends = [time_to(ours, seed, place, least) for seed in range(len(arguments.seeds))]
         print(
-            f"Best peer after {last:g} minutes: {best}, {opinion} {min(others):.3f}; kerasgen "
-            f"{own:.3f}, {own / min(others):.3f} of it, and as good as it after "
+            f"Best peer after {last:g} minutes: {best}, {opinion} {least:.3f}; kerasgen "
+            f"{own:.3f}, {own / least:.3f} of it, and as good as it after "
             f"{np.median(ends):.2f} minutes."
         )
 

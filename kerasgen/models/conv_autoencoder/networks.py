@@ -7,7 +7,7 @@ fifth larger on Fashion-MNIST, and pictures would depend on their batch.
 import keras
 from keras import layers
 
-from kerasgen.layers import Conv2D, Conv2DTranspose, SpectralNorm
+from kerasgen.layers import Conv2D, Conv2DTranspose, LeakyReLU, SpectralNorm
 from kerasgen.models.stages import num_stages, stage_filters
 
 
@@ -29,7 +29,7 @@ class _Initializers:
 
 
 def _activation(x, dtype):
-    return layers.LeakyReLU(0.2, dtype=dtype)(x)
+    return LeakyReLU(0.2, dtype=dtype)(x)
 
 
 def build_encoder(image_shape, outputs, filters, seed, dtype):

@@ -10,6 +10,7 @@ from kerasgen.layers import (
     Conv2DTranspose,
     DoubledConv2D,
     LatentClusters,
+    LeakyReLU,
     MinibatchStdDev,
     SpectralNorm,
 )
@@ -75,7 +76,7 @@ class _Parts:
         )
 
     def relu(self, slope=0.0):
-        return self(layers.LeakyReLU, slope) if slope else self(layers.ReLU)
+        return self(LeakyReLU, slope) if slope else self(layers.ReLU)
 
     def batch_norm(self, num_classes=None):
         kwargs = {"momentum": BATCH_NORM_MOMENTUM, "synchronized": self.synchronized}

@@ -10,9 +10,9 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
     Outputs have the inputs' signs, so the gradient is known from them. Keras' layer asks for the
     inputs, where TensorFlow 2.21 joins convolution, bias and activation, misses what it has taken
-    away, prints `remapper failed: INVALID_ARGUMENT` when a training begins, and leaves the whole
-    graph as it was. Values and gradients, also second ones, are those of Keras' layer; a float32
-    step of the DCGAN takes 2 % less CPU time.
+    away, prints `remapper failed: INVALID_ARGUMENT` when a training begins, and joins nothing.
+    Values and gradients, also second ones, are those of Keras' layer; a float32 step of the DCGAN
+    takes 2 % less CPU time.
 
     Args:
         negative_slope: float above 0. Slope of what is below zero. Defaults to 0.3.

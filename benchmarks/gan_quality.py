@@ -287,7 +287,7 @@ def print_quality(found, arguments):
         ends = [time_to(ours, seed, place, least) for seed in range(len(arguments.seeds))]
         print(
             f"Best peer after {last:g} minutes: {best}, {opinion} {least:.3f}; kerasgen "
-            f"{own:.3f}, {own / least:.3f} of it, and as good as it after "
+            f"{own:.3f}, {own / least:.3f} of it, and as good as it within "
             f"{np.median(ends):.2f} minutes."
         )
 

@@ -11,8 +11,7 @@ class LeakyReLU(keras.layers.LeakyReLU):
     Outputs have the inputs' signs, so the gradient is known from them. Keras' layer asks for the
     inputs, where TensorFlow 2.21 joins convolution, bias and activation, misses what it has taken
     away, prints `remapper failed: INVALID_ARGUMENT` when a training begins, and joins nothing.
-    Values and gradients, also second ones, are those of Keras' layer; a float32 step of the DCGAN
-    takes 2 % less CPU time.
+    Values and gradients, also second ones, are those of Keras' layer.
 
     Args:
         negative_slope: float above 0. Slope of what is below zero. Defaults to 0.3.

@@ -3,8 +3,9 @@
 `peers`: kerasgen's DCGAN as it is by default, and what others publish (`gan_peers.py`), for the
 same minutes of training, in turns: each trains up to the next time of measurement, then the next
 one does. Evaluation is outside the clock. The Fréchet distance and the coverage are of as many
-samples as there are test pictures, against these: in the features of kerasgen's own extractor, and
-for a second opinion in those of a classifier that is trained here, of another kind.
+samples as there are test pictures, against these, means over three draws: in the features of
+kerasgen's own extractor, and for a second opinion in those of a classifier that is trained here, of
+another kind.
 
 `ablation`: kerasgen's DCGAN with one setting changed, each for the same minutes.
 
@@ -26,6 +27,7 @@ from reporting import print_header, print_table, rotated
 import kerasgen
 from kerasgen import metrics
 
+DRAWS = 3  # of one generator; their coverage differs by some 0.005
 ABLATION = {
     "default": {},
     "no clusters": {"num_clusters": 1},
@@ -78,6 +80,9 @@ def parse_arguments():
 def add_settings(parser):
     """Adds the options that `Ours` reads."""
     parser.add_argument("--batch-size", type=int, default=32, help="of kerasgen's model")
+    parser.add_argument(
+        "--double-at", type=int, nargs="+", default=[], help="steps after which its batches double"
+    )
     parser.add_argument("--precision", default="float32", help="of kerasgen's model")
     parser.add_argument("--set", type=json.loads, default={}, help="JSON: kerasgen's arguments")
     parser.add_argument("--compile", type=json.loads, default={}, help="the same of its compile")
@@ -89,6 +94,7 @@ class Ours:
     def __init__(self, arguments, channels, seed, compile=None, **settings):
         settings = {"dtype": arguments.precision, **arguments.set, **settings}
         self.batch_size = arguments.batch_size
+        self.double_at = arguments.double_at
         self.seed = seed
         self.model = kerasgen.DCGAN((SIDE, SIDE, channels), seed=seed, **settings)
         self.model.compile(**arguments.compile, **(compile or {}))
@@ -98,19 +104,37 @@ class Ours:
         return int(self.model.step)
 
     def load(self, **where):
-        where = {**where, "seed": self.seed, "batch_size": self.batch_size}
-        self.dataset = kerasgen.data.load_images(**where)
+        sizes = [self.batch_size << doublings for doublings in range(len(self.double_at) + 1)]
+        self.datasets = [
+            kerasgen.data.load_images(**where, seed=self.seed, batch_size=size) for size in sizes
+        ]
 
     def train(self, minutes, *callbacks):
-        began = time.monotonic()
+        end = time.monotonic() + 60 * minutes
         if self.model.num_clusters > 1 and not self.steps:
-            self.model.find_clusters(self.dataset)  # by the clock too, as `fit` would do it
-        minutes -= (time.monotonic() - began) / 60
-        callbacks = [kerasgen.callbacks.TimeLimit(minutes), *callbacks]
-        self.model.fit(self.dataset, epochs=10**6, callbacks=callbacks, verbose=0, shuffle=False)
+            self.model.find_clusters(self.datasets[0])  # by the clock too, as `fit` would do it
+        for dataset, until in zip(self.datasets, [*self.double_at, np.inf], strict=True):
+            left = (end - time.monotonic()) / 60
+            if left > 0 and self.steps < until:
+                stops = [kerasgen.callbacks.TimeLimit(left), StopAt(until)]
+                self.model.fit(
+                    dataset, epochs=10**6, callbacks=[*stops, *callbacks], verbose=0, shuffle=False
+                )
 
     def sample(self, count, seed=0):
         return self.model.generate(count, seed=seed)
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends `fit` once the model has made so many steps."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.step.numpy() >= self.step:
+            self.model.stop_training = True
 
 
 class Judge:
@@ -131,8 +155,9 @@ class Judge:
         print("As many training pictures:", self.told.format(*self.compare(pictures[chosen])))
 
     def measure(self, contender):
-        samples = contender.sample(len(self.pictures))
-        return *self.compare(samples), samples
+        """Means over the draws, and the samples of the first."""
+        draws = [contender.sample(len(self.pictures), seed) for seed in range(DRAWS)]
+        return *np.mean([self.compare(samples) for samples in draws], axis=0), draws[0]
 
     def compare(self, pictures):
         """Distance and coverage by the one extractor, then by the other."""
@@ -237,7 +262,7 @@ def try_seeds(arguments, judge, where):
     for seed in arguments.seeds:
         contender = Ours(arguments, judge.channels, seed)
         contender.load(**where)
-        guard = kerasgen.callbacks.CollapseGuard(contender.dataset, action="warn")
+        guard = kerasgen.callbacks.CollapseGuard(contender.datasets[0], action="warn")
         contender.train(arguments.minutes[-1], guard)
         *values, samples = judge.measure(contender)
         drawn.append(samples[:8])

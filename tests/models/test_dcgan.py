@@ -174,6 +174,26 @@ def test_the_discriminator_goes_down_its_loss_and_the_penalty(name):
         np.testing.assert_allclose((old - variable) / 0.1, gradient, atol=1e-3 * scale + 1e-6)
 
 
+def test_a_second_fit_goes_on_with_larger_batches_and_falling_rates(tmp_path):
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2, 3], [4e-3, 2e-3, 1e-3])
+    models = [small({"learning_rate": (schedule, 5e-4), "run_eagerly": True}) for _ in range(2)]
+    images = batch(28)
+    models[0].fit(images[:12], batch_size=4, shuffle=False, verbose=0)
+    models[0].fit(images[12:], batch_size=8, shuffle=False, verbose=0)
+    rates = []
+    for start, end in ((0, 4), (4, 8), (8, 12), (12, 20), (20, 28)):
+        rates.append(float(models[1].generator_optimizer.learning_rate))
+        models[1].train_step(images[start:end])
+    np.testing.assert_allclose(rates, [4e-3, 4e-3, 4e-3, 2e-3, 1e-3], rtol=1e-6)
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    models[0].save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert int(again.step) == 5
+    assert float(again.generator_optimizer.learning_rate) == pytest.approx(1e-3)
+    assert float(again.discriminator_optimizer.learning_rate) == pytest.approx(5e-4)
+
+
 def test_a_lazy_penalty_is_as_heavy_as_the_steps_it_stands_for():
     model = small({"penalty": losses.R1(2.0, interval=3)}, discriminator_normalization=None)
     data = tf.data.Dataset.from_tensors(batch()).repeat()

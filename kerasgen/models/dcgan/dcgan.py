@@ -274,8 +274,9 @@ class DCGAN(LatentGenerator):
                 "r1_r2" or "wgan_gp"; or None. Defaults to None.
             discriminator_steps: int. Updates of the discriminator for each of the generator, all
                 with the same real pictures and fake ones of their own. Defaults to 1.
-            learning_rate: float, or a pair of the generator's and the discriminator's, or None.
-                Rate of the default optimizers. Defaults to None: (2e-3, 1e-3).
+            learning_rate: float or Keras' schedule, or a pair of the generator's and the
+                discriminator's, or None. Rate of the default optimizers. Defaults to None:
+                (2e-3, 1e-3).
             **kwargs: `run_eagerly`, `steps_per_execution` and `jit_compile`, as in
                 `keras.Model.compile`.
 

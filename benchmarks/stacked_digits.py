@@ -80,7 +80,7 @@ class Digits:
 
 
 def make_contenders(arguments, seed):
-    plain = argparse.Namespace(**{**vars(arguments), "batch_size": 128})
+    plain = argparse.Namespace(**{**vars(arguments), "batch_size": 128, "double_at": []})
     contenders = {"kerasgen": Ours(arguments, 3, seed), "plain": Ours(plain, 3, seed, **PLAIN)}
     if importlib.util.find_spec("torch") is not None:
         contenders["pytorch"] = PyTorchPeer(3, seed)

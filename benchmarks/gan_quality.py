@@ -246,7 +246,7 @@ def take_turns(arguments, make, where, measure, told):
     Returns:
         Dict of name -> dict of minutes -> list of the floats, a list of each seed's.
     """
-    found, rows = {}, []
+    found, drawn = {}, {}
     for seed in arguments.seeds:
         contenders = make(seed)
         for contender in contenders.values():
@@ -264,10 +264,10 @@ def take_turns(arguments, make, where, measure, told):
                     flush=True,
                 )
                 if seed == arguments.seeds[0] and minutes == arguments.minutes[-1]:
-                    rows.append(samples[:8])
+                    drawn[name] = samples[:8]
             before = minutes
     if arguments.out:
-        kerasgen.plots.write_grid(arguments.out, np.stack(rows))
+        kerasgen.plots.write_grid(arguments.out, np.stack([drawn[name] for name in found]))
     return found
 
 
